@@ -1,0 +1,174 @@
+package chain
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/jbcnet/jbc/chain/store"
+	"github.com/jbcnet/jbc/hashing"
+)
+
+// checkedBodies is how many of the last main blocks are read and checked on
+// opening: where a crash could have left something half done, and as far as a
+// reorganisation commonly goes.
+const checkedBodies = 100
+
+// Open reads the chain that st holds, or starts one with the network's genesis
+// block. Everything is checked: each header's hash, proof of work, parent, bits
+// and chainwork; that the tip is the best of the valid blocks; and that the last
+// 100 blocks of the main chain are there whole. What does not fit is a
+// [store.DamageError]. A nil log is silence. The store stays the caller's to
+// close, after the chain's last use.
+func Open(st *store.Store, params *Params, log *slog.Logger) (*Chain, error) {
+	if err := params.Check(); err != nil {
+		return nil, err
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	c := &Chain{
+		params:  params,
+		store:   st,
+		log:     log,
+		index:   map[hashing.Hash]*node{},
+		leaves:  map[*node]struct{}{},
+		orphans: newOrphans(),
+	}
+	if err := st.Iterate(store.Chain, []byte{prefixIndex}, c.loadNode); err != nil {
+		return nil, err
+	}
+	if len(c.index) == 0 {
+		if err := c.start(); err != nil {
+			return nil, err
+		}
+		return c, nil
+	}
+	if err := c.loadTip(); err != nil {
+		return nil, err
+	}
+	if err := c.checkBodies(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// start begins a chain with the genesis block.
+func (c *Chain) start() error {
+	if _, err := c.store.Get(store.Chain, tipKey()); !errors.Is(err, store.ErrNotFound) {
+		return c.damaged("index", "empty, though there is a tip")
+	}
+	genesis := c.params.Genesis
+	n := c.params.newNode(genesis.Hash(), genesis.Header, nil, 0)
+	c.insert(n)
+	c.main = []*node{n}
+
+	b := c.store.NewBatch()
+	setIndex(b, n)
+	setBody(b, n.hash, genesis)
+	setTip(b, n)
+	if err := c.apply(b); err != nil {
+		return err
+	}
+	return c.last.Wait()
+}
+
+func (c *Chain) damaged(where, format string, args ...any) error {
+	return &store.DamageError{Dir: c.store.Dir(), Where: where, What: fmt.Sprintf(format, args...)}
+}
+
+// loadNode takes one record of the index. Parents come first.
+func (c *Chain) loadNode(key, value []byte) error {
+	height, hash, r, err := decodeIndexRecord(key, value)
+	if err != nil {
+		return c.damaged(fmt.Sprintf("index key %x", key), "%v", err)
+	}
+	where := fmt.Sprintf("index, height %d, block %s", height, hash)
+	if got := r.header.Hash(); got != hash {
+		return c.damaged(where, "header hashes to %s", got)
+	}
+	parent := c.index[r.header.Prev()]
+	if height == 0 {
+		if hash != c.params.Genesis.Hash() {
+			return c.damaged(where, "genesis is %s", c.params.Genesis.Hash())
+		}
+		parent = nil
+	} else if err := c.checkLink(where, height, r, parent); err != nil {
+		return err
+	}
+	n := c.params.newNode(hash, r.header, parent, r.sequence)
+	if n.work != r.work {
+		return c.damaged(where, "chainwork %s, computed %s", r.work, n.work)
+	}
+	n.invalid = r.invalid
+	c.insert(n)
+	return nil
+}
+
+// checkLink compares a header with its parent.
+func (c *Chain) checkLink(where string, height uint32, r indexRecord, parent *node) error {
+	if parent == nil {
+		return c.damaged(where, "parent %s is missing", r.header.Prev())
+	}
+	if parent.height+1 != height {
+		return c.damaged(where, "parent has height %d", parent.height)
+	}
+	if want, _ := c.params.required(parent); r.header.Bits() != want {
+		return c.damaged(where, "bits %s, required %s", r.header.Bits(), want)
+	}
+	if err := CheckProofOfWork(r.header.Hash(), r.header.Bits(), c.params.PowLimit); err != nil {
+		return c.damaged(where, "%v", err)
+	}
+	if parent.invalid && !r.invalid {
+		return c.damaged(where, "valid on an invalid parent")
+	}
+	return nil
+}
+
+// loadTip reads which block is the tip, and checks that it should be.
+func (c *Chain) loadTip() error {
+	raw, err := c.store.Get(store.Chain, tipKey())
+	if errors.Is(err, store.ErrNotFound) || err == nil && len(raw) != len(hashing.Hash{}) {
+		return c.damaged("tip", "%d bytes, want a hash", len(raw))
+	}
+	if err != nil {
+		return err
+	}
+	tip := c.index[hashing.Hash(raw)]
+	if tip == nil {
+		return c.damaged("tip", "block %s is not in the index", hashing.Hash(raw))
+	}
+	if tip.invalid {
+		return c.damaged("tip", "block %s is marked invalid", tip.hash)
+	}
+	for _, n := range c.index {
+		if !n.invalid && n != tip && n.better(tip) {
+			return c.damaged("tip", "block %s, though %s has chainwork %s against %s", tip.hash, n.hash, n.work, tip.work)
+		}
+	}
+	c.main = make([]*node, tip.height+1)
+	for n := tip; n != nil; n = n.parent {
+		c.main[n.height] = n
+	}
+	return nil
+}
+
+// checkBodies reads the last blocks of the main chain.
+func (c *Chain) checkBodies() error {
+	for _, n := range c.main[max(0, len(c.main)-checkedBodies):] {
+		where := fmt.Sprintf("body, height %d, block %s", n.height, n.hash)
+		b, err := c.readBlock(n.hash)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			return c.damaged(where, "missing")
+		case err != nil:
+			return err
+		case b.Header != n.header:
+			return c.damaged(where, "header is that of %s", b.Hash())
+		}
+		if err := checkSanity(b, c.params.PowLimit); err != nil {
+			return c.damaged(where, "%v", err)
+		}
+	}
+	return nil
+}
