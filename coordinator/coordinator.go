@@ -1,0 +1,240 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+
+	"github.com/jbcnet/jbc/chain"
+	"github.com/jbcnet/jbc/chain/store"
+	"github.com/jbcnet/jbc/coordinator/protocol"
+)
+
+// Config is what a coordinator needs. All fields but Data are required.
+type Config struct {
+	Params *chain.Params
+	// Name is one token of a subject, unique on the network (protocol.CheckName).
+	Name string
+	// Chain is kept by this coordinator from now on; Store is the chain's, and
+	// holds the coordinator's own records too. The caller closes both after Run.
+	Chain *chain.Chain
+	Store *store.Store
+	// Conn was made with protocol.ConnectOptions. It may not be connected yet. The
+	// coordinator sets its handlers; the caller closes it after Run.
+	Conn *nats.Conn
+	// Key signs jobs and verdicts.
+	Key nkeys.KeyPair
+	// PayScript is the output script that blocks pay to.
+	PayScript []byte
+	// Data is a text for the coinbase of every block.
+	Data string
+	// Version is the program's, for people.
+	Version string
+	Log     *slog.Logger
+}
+
+// Coordinator keeps a chain and leases its work out. Make one with [New].
+type Coordinator struct {
+	cfg       Config
+	log       *slog.Logger
+	subjects  protocol.Subjects
+	publicKey string
+	ready     chan struct{}
+	wake      chan struct{} // the schedule changed: look at the clock again
+
+	mu      sync.Mutex // guards what follows, and the order of accepting and announcing
+	farm    *farm
+	pace    pace
+	counted counts
+	waiting sync.WaitGroup // solutions whose write is not synced yet
+}
+
+// counts are what a coordinator counts since its start.
+type counts struct{ blocks, stale uint64 }
+
+// New checks cfg. It starts nothing.
+func New(cfg Config) (*Coordinator, error) {
+	if err := protocol.CheckName(cfg.Name); err != nil {
+		return nil, fmt.Errorf("coordinator: %w", err)
+	}
+	publicKey, err := cfg.Key.PublicKey()
+	if err != nil {
+		return nil, fmt.Errorf("coordinator key: %w", err)
+	}
+	return &Coordinator{
+		cfg: cfg, log: cfg.Log, publicKey: publicKey,
+		subjects: protocol.NewSubjects(cfg.Params.ID()),
+		ready:    make(chan struct{}),
+		wake:     make(chan struct{}, 1),
+	}, nil
+}
+
+// Ready is closed when the coordinator serves.
+func (c *Coordinator) Ready() <-chan struct{} { return c.ready }
+
+// PublicKey returns the nkey that workers pin.
+func (c *Coordinator) PublicKey() string { return c.publicKey }
+
+// Run serves until ctx ends, and returns nil then; otherwise it returns why it
+// can't go on: the store failed, or the name is taken. When it returns, all it
+// started has ended, and every block that it acknowledged is on the disk.
+func (c *Coordinator) Run(ctx context.Context) error {
+	if err := c.begin(time.Now()); err != nil {
+		return err
+	}
+	running, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+
+	subs, err := c.subscribe()
+	if err != nil {
+		return err
+	}
+	defer subs.close()
+	c.watchConnection()
+
+	var tasks sync.WaitGroup
+	for _, task := range []func(context.Context) error{
+		c.keepTime, c.watchStore, c.advertise,
+		func(ctx context.Context) error { return serve(ctx, subs.asks, c.answerAsk) },
+		func(ctx context.Context) error { return serve(ctx, subs.gets, c.answerGet) },
+		func(ctx context.Context) error { return serve(ctx, subs.solved, c.hearSolved) },
+	} {
+		tasks.Go(func() {
+			if err := task(running); err != nil {
+				stop(err)
+			}
+		})
+	}
+	close(c.ready)
+	tasks.Wait()
+	c.waiting.Wait()
+	if cause := context.Cause(running); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// begin opens a new epoch and brings back the jobs that can still be solved.
+func (c *Coordinator) begin(now time.Time) error {
+	epoch, err := nextEpoch(c.cfg.Store)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.farm = newFarm(c.cfg.Name, c.cfg.Params, epoch)
+	if c.farm.jobs.kept, err = restoreJobs(c.cfg.Store); err != nil {
+		return err
+	}
+	if c.farm.jobs.On(c.cfg.Chain.Tip().Hash) {
+		// Workers may bring a solution of one of those jobs, found while nobody was
+		// here to take it. It gets a moment's start over any new job.
+		c.farm.Hold(c.cfg.Chain.Tip().Hash, now.Add(settleTime), "waiting for solutions found before the restart")
+	}
+	return nil
+}
+
+// settleTime is how long workers take to reconnect and to bring what they found
+// while their coordinator was away.
+const settleTime = 800 * time.Millisecond
+
+// tickTime is how late a lease may be noticed to have run out.
+const tickTime = 100 * time.Millisecond
+
+// keepTime makes jobs when the clock asks for one, and lets leases and slots run
+// out.
+func (c *Coordinator) keepTime(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		case <-c.wake:
+		}
+		next, err := c.tick(time.Now())
+		if err != nil {
+			return err
+		}
+		timer.Reset(min(time.Until(next), tickTime))
+	}
+}
+
+// tick does what is due by now and returns when the next job is.
+func (c *Coordinator) tick(now time.Time) (next time.Time, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, silent := c.farm.Tick(now)
+	for _, s := range silent {
+		c.log.Info("worker gone", "worker", s.worker.Name, "slot", s.number, "silent", now.Sub(s.heard).Round(time.Second))
+	}
+	if now.Before(c.farm.Due()) {
+		return c.farm.Due(), nil
+	}
+	err = c.advance(now)
+	return c.farm.Due(), err
+}
+
+// advance makes an unsolved block on the tip the job of the moment, or publishes
+// a hold while the clock does not allow one. The caller holds c.mu. An error
+// means that the store failed.
+func (c *Coordinator) advance(now time.Time) error {
+	template, err := c.cfg.Chain.Template(now, chain.TemplateOptions{
+		PayScript: c.cfg.PayScript, Miner: c.cfg.Name, Data: c.cfg.Data, Tag: randomTag(),
+	})
+	var hold *chain.Hold
+	switch {
+	case errors.As(err, &hold):
+		c.publishHold(now, hold)
+		return nil
+	case err != nil:
+		return fmt.Errorf("template: %w", err)
+	}
+	started, dropped := c.farm.Start(now, template)
+	if err := keepJob(c.cfg.Store, started, dropped); err != nil {
+		return err
+	}
+	c.publish(c.subjects.Job(c.cfg.Name), &started.Job)
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// clockAlarm is how long a hold must be to be blamed on a wrong clock.
+const clockAlarm = 10 * time.Second
+
+func (c *Coordinator) publishHold(now time.Time, hold *chain.Hold) {
+	tip := c.cfg.Chain.Tip()
+	if last := c.farm.hold; last != nil && last.Prev == tip.Hash && last.UntilMS == hold.Until.UnixMilli() {
+		return
+	}
+	wait := hold.Until.Sub(now)
+	if wait > clockAlarm {
+		c.log.Error("the chain's time is ahead of this machine's clock: no job until then",
+			"ahead", wait.Round(time.Second), "clock", now.UTC().Format(time.RFC3339),
+			"hint", "set the clock, for example with NTP")
+	}
+	c.publish(c.subjects.Job(c.cfg.Name), c.farm.Hold(tip.Hash, hold.Until, "the next block's time lies too far ahead"))
+}
+
+// watchStore ends the coordinator when its store can't be written any more.
+func (c *Coordinator) watchStore(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-c.cfg.Store.Failed():
+		return c.cfg.Store.Err()
+	}
+}
+
+// Network returns the id of the network whose chain this is.
+func (c *Coordinator) Network() string { return c.cfg.Params.ID() }

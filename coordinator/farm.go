@@ -1,0 +1,209 @@
+package coordinator
+
+import (
+	"errors"
+	"time"
+
+	"github.com/jbcnet/jbc/chain"
+	"github.com/jbcnet/jbc/coordinator/protocol"
+	"github.com/jbcnet/jbc/hashing"
+)
+
+// maxPieces bounds the intervals that one request is lent.
+const maxPieces = 8
+
+// farm decides about work: who has which slot, what is leased, which share
+// counts. It is told the time, does no I/O and knows the chain only by the
+// templates it is given. It is not safe for concurrent use.
+type farm struct {
+	name    string
+	spacing time.Duration
+	rolls   int
+	roster  *roster
+	jobs    jobBook
+	hold    *protocol.Hold // in force instead of a job
+	refused map[protocol.Code]uint64
+}
+
+func newFarm(name string, params *chain.Params, epoch uint64) *farm {
+	rolls := defaultRolls
+	if !params.VersionRolling {
+		rolls = 1
+	}
+	return &farm{
+		name: name, spacing: params.Spacing, rolls: rolls,
+		roster:  newRoster(maxSlots),
+		jobs:    jobBook{epoch: epoch},
+		refused: map[protocol.Code]uint64{},
+	}
+}
+
+// Start makes t the job of the moment, books every live slot its home lease, and
+// returns the job with the jobs that it pushes out.
+func (f *farm) Start(now time.Time, t chain.Template) (started *job, dropped []*job) {
+	kind := protocol.KindJob
+	if current := f.jobs.Current(); current != nil && current.Prev == t.Prev && f.hold == nil {
+		kind = protocol.KindRefresh
+	}
+	started = newJob(kind, f.name, f.jobs.NextID(), t, f.spacing, f.rolls, now)
+	dropped = f.jobs.Add(started)
+	f.hold = nil
+	for _, s := range f.roster.Live(now) {
+		home := s.terms.Home(s.number)
+		started.ledger.Book(s.number, interval{uint64(home.First), home.Points}, now.Add(leaseTime))
+	}
+	return started, dropped
+}
+
+// Hold puts an end to the job of the moment without a next one.
+func (f *farm) Hold(prev hashing.Hash, until time.Time, reason string) *protocol.Hold {
+	id := protocol.JobID{Epoch: f.jobs.epoch, Number: f.jobs.number}
+	f.hold = &protocol.Hold{
+		Kind: protocol.KindHold, Coordinator: f.name, JobID: id, Prev: prev,
+		UntilMS: until.UnixMilli(), Reason: reason,
+	}
+	return f.hold
+}
+
+// Join gives a worker a slot and its first lease.
+func (f *farm) Join(now time.Time, worker protocol.Join, secret []byte) protocol.JoinReply {
+	terms := termsFor(1, max(worker.DeclaredHS, minRate), f.rolls)
+	s, err := f.roster.Join(now, worker, secret, terms)
+	if err != nil {
+		return protocol.JoinReply{Reply: f.refusal(&worker.Ask, err)}
+	}
+	reply := protocol.JoinReply{
+		Reply: accepted(&worker.Ask), Epoch: f.jobs.epoch, Slot: s.number, Secret: secret, Terms: s.terms,
+	}
+	reply.Job, reply.Hold, reply.Leases = f.current(now, s)
+	return reply
+}
+
+// Current returns the work of the moment and the slot's leases on it.
+func (f *farm) Current(now time.Time, worker string, ask *protocol.Current) protocol.CurrentReply {
+	s, err := f.heard(now, worker, ask.Sitting)
+	if err != nil {
+		return protocol.CurrentReply{Reply: f.refusal(&ask.Ask, err)}
+	}
+	reply := protocol.CurrentReply{Reply: accepted(&ask.Ask)}
+	reply.Job, reply.Hold, reply.Leases = f.current(now, s)
+	return reply
+}
+
+func (f *farm) current(now time.Time, s *slot) (*protocol.Job, *protocol.Hold, []protocol.Lease) {
+	j := f.jobs.Current()
+	if f.hold != nil || j == nil {
+		return nil, f.hold, nil
+	}
+	own := j.ledger.LeasesOf(s.number)
+	if len(own) == 0 {
+		own = j.ledger.Lease(s.number, leasePoints(s.rate(now), f.rolls), maxPieces, now.Add(leaseTime))
+	}
+	return &j.Job, nil, onWire(own)
+}
+
+// Progress books what a slot searched, lends it what it wants, and takes the slot
+// away when it leaves.
+func (f *farm) Progress(now time.Time, worker string, p *protocol.Progress) protocol.ProgressReply {
+	s, err := f.heard(now, worker, p.Sitting)
+	if err != nil {
+		return protocol.ProgressReply{Reply: f.refusal(&p.Ask, err)}
+	}
+	reply := protocol.ProgressReply{Reply: accepted(&p.Ask)}
+	if j := f.jobs.Find(p.JobID); j != nil && j.ledger != nil {
+		for _, d := range p.Leases {
+			switch err := j.ledger.Progress(s.number, d.ID, d.Points, now.Add(leaseTime)); {
+			case errors.Is(err, protocol.LeaseGone):
+				reply.Gone = append(reply.Gone, d.ID)
+			case err != nil:
+				s.refused++
+				return protocol.ProgressReply{Reply: f.refusal(&p.Ask, protocol.Malformed)}
+			}
+		}
+	}
+	if p.Kind == protocol.KindLeave {
+		f.release(s)
+		f.roster.Leave(s.number)
+		reply.Terms = s.terms
+		return reply
+	}
+	s.reviseTerms(now, f.rolls)
+	reply.Terms = s.terms
+	f.grant(now, s, p, &reply)
+	return reply
+}
+
+// grant adds what a slot wants to the reply, never more than two leases' worth.
+func (f *farm) grant(now time.Time, s *slot, p *protocol.Progress, reply *protocol.ProgressReply) {
+	j := f.jobs.Current()
+	if j == nil {
+		return
+	}
+	reply.Current = j.JobID
+	if f.hold != nil || p.JobID != j.JobID || p.Want == 0 {
+		return
+	}
+	want := min(p.Want, 2*leasePoints(s.rate(now), f.rolls))
+	reply.Leases = onWire(j.ledger.Lease(s.number, want, maxPieces, now.Add(leaseTime)))
+}
+
+// Tick lets leases run out and silent slots go.
+func (f *farm) Tick(now time.Time) (expired []*lease, silent []*slot) {
+	if j := f.jobs.Current(); j != nil {
+		expired = j.ledger.Expire(now)
+	}
+	silent = f.roster.Silent(now)
+	for _, s := range silent {
+		f.release(s)
+	}
+	return expired, silent
+}
+
+// release takes back all that a slot has on loan.
+func (f *farm) release(s *slot) {
+	if j := f.jobs.Current(); j != nil {
+		j.ledger.Release(s.number)
+	}
+}
+
+// heard returns the slot that a worker of this epoch speaks for.
+func (f *farm) heard(now time.Time, worker string, at protocol.Sitting) (*slot, error) {
+	if at.Epoch != f.jobs.epoch {
+		return nil, protocol.UnknownSlot
+	}
+	return f.roster.Heard(now, at.Slot, worker)
+}
+
+// refusal counts why a request was refused and returns the reply that says so.
+func (f *farm) refusal(ask *protocol.Ask, err error) protocol.Reply {
+	code := protocol.CodeOf(err)
+	f.refused[code]++
+	return protocol.Reply{Kind: ask.Kind, ID: ask.ID, Code: code, Detail: code.String()}
+}
+
+func accepted(ask *protocol.Ask) protocol.Reply {
+	return protocol.Reply{Kind: ask.Kind, ID: ask.ID}
+}
+
+func onWire(leases []*lease) []protocol.Lease {
+	var out []protocol.Lease
+	for _, l := range leases {
+		out = append(out, protocol.Lease{
+			ID: l.id, First: protocol.Point(l.interval.first), Points: l.interval.n,
+			ExpiresMS: leaseTime.Milliseconds(),
+		})
+	}
+	return out
+}
+
+// Due returns when the next job has to be made: a job is never older than one
+// spacing, and a hold ends.
+func (f *farm) Due() time.Time {
+	if f.hold != nil {
+		return time.UnixMilli(f.hold.UntilMS)
+	}
+	if j := f.jobs.Current(); j != nil {
+		return j.made.Add(f.spacing)
+	}
+	return time.Time{}
+}

@@ -1,0 +1,88 @@
+package coordinator
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/nats-io/nkeys"
+)
+
+// Files of a data directory that hold secrets, readable by their owner alone.
+const (
+	// SigningKeyFile holds the seed of the nkey that signs jobs and verdicts.
+	SigningKeyFile = "coordinator.nk"
+	// PayoutKeyFile holds the private key that blocks pay to unless an address is
+	// given.
+	PayoutKeyFile = "payout.key"
+)
+
+// SigningKey returns the coordinator's nkey from the data directory, made on
+// first use.
+func SigningKey(dataDir string) (nkeys.KeyPair, error) {
+	path := filepath.Join(dataDir, SigningKeyFile)
+	seed, err := Secret(path, func() ([]byte, error) {
+		key, err := nkeys.CreateUser()
+		if err != nil {
+			return nil, err
+		}
+		return key.Seed()
+	})
+	if err != nil {
+		return nil, err
+	}
+	key, err := nkeys.FromSeed(seed)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return key, nil
+}
+
+// Secret returns the first line of the file at path, which create provides and
+// mode 0600 protects when there is none yet. A file that others can read is
+// refused.
+func Secret(path string, create func() ([]byte, error)) ([]byte, error) {
+	secret, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if secret, err = create(); err == nil {
+			err = writeSecret(path, append(secret, '\n'))
+		}
+		return secret, err
+	}
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("%s can be read by others (mode %04o): chmod 600 it", path, info.Mode().Perm())
+	}
+	line, _, _ := bytes.Cut(secret, []byte("\n"))
+	return bytes.TrimSpace(line), nil
+}
+
+// writeSecret makes the file whole or not at all, so that no crash leaves half a
+// key.
+func writeSecret(path string, secret []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name())
+		}
+	}()
+	if _, err = f.Write(secret); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err = errors.Join(f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}

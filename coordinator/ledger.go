@@ -1,0 +1,201 @@
+package coordinator
+
+import (
+	"errors"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/jbcnet/jbc/coordinator/protocol"
+)
+
+// homePoints is the part of a job's line that belongs to home leases: the columns
+// below 2^24, one a slot.
+const homePoints = maxSlots * protocol.ColumnPoints
+
+// wholeLine is how many points a job's line has for the ledger. The very last
+// point is left out, so that ends of intervals fit 64 bits.
+const wholeLine = math.MaxUint64
+
+// interval is the points [first, first+n).
+type interval struct{ first, n uint64 }
+
+func (iv interval) end() uint64 { return iv.first + iv.n }
+
+func (iv interval) has(point uint64) bool { return point >= iv.first && point-iv.first < iv.n }
+
+// lease is an interval on loan to a slot. Its first done points are searched.
+type lease struct {
+	slot     uint32
+	id       uint64
+	interval interval
+	done     uint64
+	deadline time.Time
+}
+
+func (l *lease) rest() interval { return interval{l.interval.first + l.done, l.interval.n - l.done} }
+
+type leaseKey struct {
+	slot uint32
+	id   uint64
+}
+
+// homeLease is the id of the lease that every live slot has from the start of a
+// job.
+const homeLease = 0
+
+// ledger keeps the account of one job's line of points: what is on loan to whom,
+// what came back unsearched, what nobody had yet. No point is on loan twice at
+// once and none is lost. It is not safe for concurrent use.
+type ledger struct {
+	fresh    interval   // never leased
+	returned []interval // came back, longest ago first: goes out again before anything fresh
+	leases   map[leaseKey]*lease
+	held     map[uint32][]interval // all that a slot ever had: its shares may come late
+	lastID   uint64
+	searched uint64 // points reported as searched
+}
+
+// newLedger makes the account of a line of size points, of which the first home
+// are for home leases only.
+func newLedger(home, size uint64) *ledger {
+	return &ledger{
+		fresh:  interval{home, size - home},
+		leases: map[leaseKey]*lease{},
+		held:   map[uint32][]interval{},
+	}
+}
+
+// Book lends a slot its home lease. To be called before anything else is done
+// with the ledger, at most once a slot.
+func (l *ledger) Book(slot uint32, home interval, deadline time.Time) {
+	if home.n == 0 {
+		return
+	}
+	l.lend(&lease{slot: slot, id: homeLease, interval: home, deadline: deadline})
+}
+
+// Lease lends a slot n points, in at most maxPieces intervals: first what came
+// back, the oldest first, then fresh points. It lends less where pieces are small
+// or the line is used up.
+func (l *ledger) Lease(slot uint32, n uint64, maxPieces int, deadline time.Time) []*lease {
+	var lent []*lease
+	for n > 0 && len(lent) < maxPieces {
+		piece := l.take(n)
+		if piece.n == 0 {
+			break
+		}
+		n -= piece.n
+		l.lastID++
+		granted := &lease{slot: slot, id: l.lastID, interval: piece, deadline: deadline}
+		l.lend(granted)
+		lent = append(lent, granted)
+	}
+	return lent
+}
+
+// take removes up to n free points.
+func (l *ledger) take(n uint64) interval {
+	from := &l.fresh
+	if len(l.returned) > 0 {
+		from = &l.returned[0]
+	}
+	piece := interval{from.first, min(n, from.n)}
+	*from = interval{piece.end(), from.n - piece.n}
+	if len(l.returned) > 0 && l.returned[0].n == 0 {
+		l.returned = slices.Delete(l.returned, 0, 1)
+	}
+	return piece
+}
+
+func (l *ledger) lend(granted *lease) {
+	l.leases[leaseKey{granted.slot, granted.id}] = granted
+	l.held[granted.slot] = append(l.held[granted.slot], granted.interval)
+}
+
+// errProgress says that a slot reported more points as searched than its lease
+// has.
+var errProgress = errors.New("more points done than leased")
+
+// Progress notes that the first done points of a lease are searched, and lends it
+// until the new deadline. It returns [protocol.LeaseGone] when the slot has no such
+// lease, or no longer. A report that says less than an earlier one changes nothing
+// but the deadline.
+func (l *ledger) Progress(slot uint32, id, done uint64, deadline time.Time) error {
+	loan := l.leases[leaseKey{slot, id}]
+	switch {
+	case loan == nil:
+		return protocol.LeaseGone
+	case done > loan.interval.n:
+		return errProgress
+	}
+	if done > loan.done {
+		l.searched += done - loan.done
+		loan.done = done
+	}
+	loan.deadline = deadline
+	if loan.done == loan.interval.n {
+		delete(l.leases, leaseKey{slot, id})
+	}
+	return nil
+}
+
+// Expire takes back the unsearched rest of every lease whose deadline is not
+// after now, and returns those leases by deadline, then slot and id.
+func (l *ledger) Expire(now time.Time) []*lease {
+	return l.takeBack(func(loan *lease) bool { return !loan.deadline.After(now) })
+}
+
+// Release takes back what a slot has not searched.
+func (l *ledger) Release(slot uint32) []*lease {
+	return l.takeBack(func(loan *lease) bool { return loan.slot == slot })
+}
+
+func (l *ledger) takeBack(which func(*lease) bool) []*lease {
+	var back []*lease
+	for _, loan := range l.leases {
+		if which(loan) {
+			back = append(back, loan)
+		}
+	}
+	slices.SortFunc(back, func(a, b *lease) int {
+		if c := a.deadline.Compare(b.deadline); c != 0 {
+			return c
+		}
+		return compareKeys(leaseKey{a.slot, a.id}, leaseKey{b.slot, b.id})
+	})
+	for _, loan := range back {
+		delete(l.leases, leaseKey{loan.slot, loan.id})
+		l.returned = append(l.returned, loan.rest())
+	}
+	return back
+}
+
+// Held says whether a point was ever lent to a slot. That a lease has run out
+// since does not matter: its share was found while it lasted, or costs nobody
+// anything.
+func (l *ledger) Held(slot uint32, point uint64) bool {
+	return slices.ContainsFunc(l.held[slot], func(iv interval) bool { return iv.has(point) })
+}
+
+// LeasesOf returns a slot's leases, by id.
+func (l *ledger) LeasesOf(slot uint32) []*lease {
+	var own []*lease
+	for _, loan := range l.leases {
+		if loan.slot == slot {
+			own = append(own, loan)
+		}
+	}
+	slices.SortFunc(own, func(a, b *lease) int { return compareKeys(leaseKey{0, a.id}, leaseKey{0, b.id}) })
+	return own
+}
+
+func compareKeys(a, b leaseKey) int {
+	switch {
+	case a.slot != b.slot && a.slot < b.slot, a.slot == b.slot && a.id < b.id:
+		return -1
+	case a == b:
+		return 0
+	}
+	return 1
+}

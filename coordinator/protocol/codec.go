@@ -1,0 +1,124 @@
+package protocol
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+)
+
+// MaxMessage is the most bytes a control message may have. It is checked before
+// anything is parsed.
+const MaxMessage = 64 << 10
+
+// Message is what every message of this package can do.
+type Message interface {
+	// Validate says which field is out of range; types and sizes of strings were
+	// checked while decoding.
+	Validate() error
+}
+
+// Encode returns m as JSON. It panics on a message that can't be encoded, which
+// only a programming mistake makes.
+func Encode(m Message) []byte {
+	data, err := json.Marshal(m)
+	if err != nil {
+		panic("protocol: " + err.Error())
+	}
+	return data
+}
+
+// Decode reads data into m and validates it. The error wraps [Oversized] or
+// [Malformed]. Unknown fields are let pass.
+func Decode(data []byte, m Message) error {
+	if len(data) > MaxMessage {
+		return fmt.Errorf("%w: %d bytes, at most %d", Oversized, len(data), MaxMessage)
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	if err := d.Decode(m); err != nil {
+		return fmt.Errorf("%w: %v", Malformed, err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: data after the message", Malformed)
+	}
+	if err := m.Validate(); err != nil {
+		return fmt.Errorf("%w: %v", Malformed, err)
+	}
+	return nil
+}
+
+// KindOf returns the "kind" of a message without reading the rest, so that the
+// caller can choose what to decode it into. The error is as [Decode]'s.
+func KindOf(data []byte) (string, error) {
+	var k kindOnly
+	err := Decode(data, &k)
+	return k.Kind, err
+}
+
+type kindOnly struct {
+	Kind string `json:"kind"`
+}
+
+func (k *kindOnly) Validate() error {
+	if k.Kind == "" || len(k.Kind) > maxName {
+		return fmt.Errorf("kind %.40q", k.Kind)
+	}
+	return nil
+}
+
+// CodeOf returns the code that err wraps, [Malformed] for any other error.
+func CodeOf(err error) Code {
+	var c Code
+	switch {
+	case err == nil:
+		return OK
+	case errors.As(err, &c):
+		return c
+	}
+	return Malformed
+}
+
+// Bytes is binary data, hex in JSON.
+type Bytes []byte
+
+// MarshalText writes lower-case hex.
+func (b Bytes) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, b), nil }
+
+// UnmarshalText reads hex of either case.
+func (b *Bytes) UnmarshalText(text []byte) error {
+	decoded, err := hex.AppendDecode(nil, text)
+	*b = decoded
+	return err
+}
+
+// Point is a place on a job's line: the high 32 bits are its column, the low 32
+// the nonce. It is 16 hex digits in JSON, since a JSON number loses the low bits.
+type Point uint64
+
+// ColumnPoints is how many points a column has.
+const ColumnPoints = 1 << 32
+
+// Column returns which combination of extranonce and version group p is in.
+func (p Point) Column() uint32 { return uint32(p >> 32) }
+
+// Nonce returns the nonce of p.
+func (p Point) Nonce() uint32 { return uint32(p) }
+
+// String returns 16 hex digits.
+func (p Point) String() string { return fmt.Sprintf("%016x", uint64(p)) }
+
+// MarshalText writes 16 hex digits.
+func (p Point) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText reads 16 hex digits.
+func (p *Point) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseUint(string(text), 16, 64)
+	if err != nil || len(text) != 16 {
+		return fmt.Errorf("point %.20q: want 16 hex digits", text)
+	}
+	*p = Point(n)
+	return nil
+}

@@ -1,0 +1,65 @@
+package protocol
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nkeys"
+)
+
+// SignatureHeader is the NATS header that holds a coordinator's signature over
+// the payload: ed25519, base64 without padding.
+const SignatureHeader = "Jbc-Signature"
+
+// signatureContext keeps a coordinator's key from signing, on this protocol's
+// behalf, what another protocol would take as its own.
+const signatureContext = "jbc.v1\n"
+
+// ErrSignature says that a message was not signed by the coordinator whose key is
+// pinned.
+var ErrSignature = errors.New("not signed by the pinned coordinator key")
+
+// Sign returns the value of [SignatureHeader] for payload.
+func Sign(key nkeys.KeyPair, payload []byte) (string, error) {
+	sig, err := key.Sign(append([]byte(signatureContext), payload...))
+	if err != nil {
+		return "", fmt.Errorf("sign: %w", err)
+	}
+	return base64.RawStdEncoding.EncodeToString(sig), nil
+}
+
+// Verify returns nil when signature is the owner of publicKey's over payload, and
+// [ErrSignature] otherwise.
+func Verify(publicKey, signature string, payload []byte) error {
+	key, err := nkeys.FromPublicKey(publicKey)
+	if err != nil {
+		return fmt.Errorf("coordinator key %.60q: %w", publicKey, err)
+	}
+	sig, err := base64.RawStdEncoding.DecodeString(signature)
+	if err != nil || key.Verify(append([]byte(signatureContext), payload...), sig) != nil {
+		return ErrSignature
+	}
+	return nil
+}
+
+// Seal sets the claim's MAC: HMAC-SHA-256 under the slot's secret over the kind,
+// then epoch, number, point, roll, slot and terms as 64-bit big-endian numbers.
+func (c *Claim) Seal(secret []byte) { c.MAC = c.mac(secret) }
+
+// Sealed says whether the claim's MAC was made with secret.
+func (c *Claim) Sealed(secret []byte) bool { return hmac.Equal(c.MAC, c.mac(secret)) }
+
+func (c *Claim) mac(secret []byte) []byte {
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte(c.Kind + "\n"))
+	for _, n := range []uint64{c.Epoch, c.Number, uint64(c.Point), uint64(c.Roll), uint64(c.Slot), c.Terms} {
+		var be [8]byte
+		binary.BigEndian.PutUint64(be[:], n)
+		mac.Write(be[:])
+	}
+	return mac.Sum(nil)
+}

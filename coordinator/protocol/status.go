@@ -1,0 +1,123 @@
+package protocol
+
+import (
+	"fmt"
+
+	"github.com/jbcnet/jbc/hashing"
+)
+
+// Kinds of what observers ask a coordinator.
+const (
+	KindStatus = "status"
+	KindBlock  = "block"
+)
+
+// Get asks a coordinator for its status or for a block of its chain.
+type Get struct {
+	Ask
+	// At is a height in decimal or a block hash, for KindBlock.
+	At string `json:"at,omitempty"`
+	// From is the first slot to list, for KindStatus: a long list comes in pages.
+	From uint32 `json:"from,omitempty"`
+}
+
+// Validate implements [Message].
+func (g *Get) Validate() error {
+	if g.Kind != KindStatus && g.Kind != KindBlock {
+		return fmt.Errorf("kind %.40q of a get", g.Kind)
+	}
+	if len(g.At) > maxText {
+		return fmt.Errorf("at: %d characters", len(g.At))
+	}
+	return nil
+}
+
+// Status is a coordinator and its farm at one moment.
+type Status struct {
+	Network     string         `json:"network"`
+	Height      uint32         `json:"height"`
+	Tip         hashing.Hash   `json:"tip"`
+	TipTime     uint32         `json:"tip_time"`
+	Chainwork   string         `json:"chainwork"` // 64 hex digits
+	Bits        hashing.Bits   `json:"bits"`      // of the next block
+	Coordinator string         `json:"coordinator"`
+	Key         string         `json:"key"`
+	Version     string         `json:"version"`
+	Job         JobID          `json:"job"`
+	Holding     bool           `json:"holding"` // waiting for the clock, see Hold
+	Workers     []WorkerStatus `json:"workers"`
+	// Next is where the next page of workers starts, 0 on the last page.
+	Next uint32 `json:"next,omitempty"`
+	// Stale counts solutions that came after their parent stopped being the tip:
+	// blocks that were found and did not make the chain.
+	Stale uint64 `json:"stale"`
+	// Blocks counts the solutions accepted since the start.
+	Blocks uint64 `json:"blocks"`
+	// Refused counts what was refused, by numeric code.
+	Refused map[Code]uint64 `json:"refused"`
+	Idle    IdleMS          `json:"idle_ms"`
+}
+
+// IdleMS is what the last blocks cost the farm on average, in ms a block, from a
+// solution's arrival to the next job's departure (validation, message), and to
+// its synced write.
+type IdleMS struct {
+	Validation float64 `json:"validation"`
+	Write      float64 `json:"write"`
+	Message    float64 `json:"message"`
+}
+
+// WorkerStatus is one slot.
+type WorkerStatus struct {
+	Name       string  `json:"name"`
+	Slot       uint32  `json:"slot"`
+	Host       string  `json:"host"`
+	Version    string  `json:"version"`
+	Kernel     string  `json:"kernel"`
+	Threads    int     `json:"threads"`
+	DeclaredHS float64 `json:"declared_hs"`
+	// MeasuredHS is the rate that the slot's shares prove over the last minute,
+	// with its relative standard error.
+	MeasuredHS  float64       `json:"measured_hs"`
+	MeasuredErr float64       `json:"measured_err"`
+	Shares      uint64        `json:"shares"`
+	Blocks      uint64        `json:"blocks"`
+	Refused     uint64        `json:"refused"`
+	HeardMS     int64         `json:"heard_ms"` // since it was last heard
+	Leases      []LeaseStatus `json:"leases"`
+}
+
+// LeaseStatus is a lease and how much of it is reported as searched.
+type LeaseStatus struct {
+	Lease
+	Done uint64 `json:"done"`
+}
+
+// StatusReply gives the status.
+type StatusReply struct {
+	Reply
+	Status *Status `json:"status,omitempty"`
+}
+
+// BlockInfo is a block as people read it.
+type BlockInfo struct {
+	Height    uint32         `json:"height"`
+	Hash      hashing.Hash   `json:"hash"`
+	Header    hashing.Header `json:"header"`
+	Prev      hashing.Hash   `json:"prev"`
+	Time      uint32         `json:"time"`
+	Data      string         `json:"data"`  // the text in its coinbase
+	Miner     string         `json:"miner"` // the coordinator named there
+	Address   string         `json:"address"`
+	Chainwork string         `json:"chainwork"`
+	Main      bool           `json:"main"` // part of the best chain
+}
+
+// BlockReply gives a block.
+type BlockReply struct {
+	Reply
+	Block *BlockInfo `json:"block,omitempty"`
+}
+
+// Answer returns the head of any reply.
+func (r *Reply) Answer() *Reply { return r }

@@ -1,0 +1,96 @@
+package protocol
+
+import (
+	"fmt"
+	"strings"
+)
+
+// ServiceName is the name under which a coordinator answers micro discovery
+// ($SRV.PING, $SRV.INFO).
+const ServiceName = "jbc-coordinator"
+
+// Keys of the metadata that a coordinator answers discovery with.
+const (
+	MetaNetwork = "network" // chain.Params.ID: name and 8 hex digits of the genesis
+	MetaName    = "name"    // the coordinator's name, as in its subjects
+	MetaKey     = "key"     // its public nkey
+)
+
+// Subjects builds the subjects of one network.
+//
+//	job.<coordinator>            that coordinator to its workers: job, refresh, hold, rejected
+//	ask.<coordinator>.<worker>   that worker to that coordinator: request and reply
+//	solved.<publisher>           any worker or coordinator to all
+//	block.<coordinator>          a block is in that coordinator's chain, durably
+//	get.<coordinator>            observers to that coordinator: request and reply
+type Subjects struct {
+	root string
+}
+
+// NewSubjects returns the subjects of the network with the given id, for example
+// "dev-1a2b3c4d".
+func NewSubjects(network string) Subjects { return Subjects{root: "jbc.v1." + network + "."} }
+
+// Job is where coordinator publishes jobs, holds and rejections.
+func (s Subjects) Job(coordinator string) string { return s.root + "job." + coordinator }
+
+// Ask is where worker sends its requests to coordinator.
+func (s Subjects) Ask(coordinator, worker string) string {
+	return s.root + "ask." + coordinator + "." + worker
+}
+
+// AskAny matches the requests of every worker to coordinator.
+func (s Subjects) AskAny(coordinator string) string { return s.Ask(coordinator, "*") }
+
+// Solved is where publisher announces that it solved a job.
+func (s Subjects) Solved(publisher string) string { return s.root + "solved." + publisher }
+
+// SolvedAny matches the solutions of every publisher.
+func (s Subjects) SolvedAny() string { return s.Solved("*") }
+
+// Block is where coordinator announces the blocks that are safely in its chain.
+func (s Subjects) Block(coordinator string) string { return s.root + "block." + coordinator }
+
+// Get is where observers ask coordinator for its state and its blocks.
+func (s Subjects) Get(coordinator string) string { return s.root + "get." + coordinator }
+
+// LastToken returns what follows the last dot of a subject: the worker of an ask,
+// the publisher of a solution.
+func LastToken(subject string) string { return subject[strings.LastIndexByte(subject, '.')+1:] }
+
+// maxName bounds the names of coordinators and workers; a coordinator's name is
+// pushed into every coinbase it makes.
+const maxName = 32
+
+// CheckName says what is wrong with a coordinator's or worker's name, which has
+// to be one token of a subject: 1 to 32 letters, digits, '-' and '_'.
+func CheckName(name string) error {
+	if name == "" || len(name) > maxName {
+		return fmt.Errorf("name %q has %d characters, want 1 to %d", name, len(name), maxName)
+	}
+	for _, r := range name {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '_':
+		default:
+			return fmt.Errorf("name %q has the character %q, want letters, digits, '-' and '_'", name, r)
+		}
+	}
+	return nil
+}
+
+// MakeName turns any text, such as a host name, into a valid name.
+func MakeName(text string) string {
+	name := strings.Map(func(r rune) rune {
+		if CheckName(string(r)) == nil {
+			return r
+		}
+		return '-'
+	}, text)
+	if len(name) > maxName {
+		name = name[:maxName]
+	}
+	if name == "" {
+		return "jbc"
+	}
+	return name
+}

@@ -1,0 +1,126 @@
+package coordinator
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/jbcnet/jbc/coordinator/protocol"
+)
+
+// publish signs and sends a message. While the server is away it is lost: on
+// reconnecting the job of the moment is published anew.
+func (c *Coordinator) publish(subject string, m protocol.Message) {
+	msg := &nats.Msg{Subject: subject, Data: protocol.Encode(m), Header: nats.Header{}}
+	if err := c.send(msg); err != nil {
+		c.log.Debug("not published", "subject", subject, "err", err)
+	}
+}
+
+// respond signs and sends a reply.
+func (c *Coordinator) respond(request *nats.Msg, m protocol.Message) {
+	if request.Reply == "" {
+		return
+	}
+	msg := &nats.Msg{Subject: request.Reply, Data: protocol.Encode(m), Header: nats.Header{}}
+	if err := c.send(msg); err != nil {
+		c.log.Debug("not answered", "subject", request.Subject, "err", err)
+	}
+}
+
+func (c *Coordinator) send(msg *nats.Msg) error {
+	signature, err := protocol.Sign(c.cfg.Key, msg.Data)
+	if err != nil {
+		return err
+	}
+	msg.Header.Set(protocol.SignatureHeader, signature)
+	return c.cfg.Conn.PublishMsg(msg)
+}
+
+// watchConnection says once when the server is lost and once when it is back,
+// and then publishes the work of the moment for whoever missed it.
+func (c *Coordinator) watchConnection() {
+	c.cfg.Conn.SetDisconnectErrHandler(func(_ *nats.Conn, err error) {
+		if err != nil {
+			c.log.Warn("lost the NATS server, trying on", "err", err)
+		}
+	})
+	c.cfg.Conn.SetReconnectHandler(func(conn *nats.Conn) {
+		c.log.Info("connected to the NATS server", "url", conn.ConnectedUrlRedacted())
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.republish()
+	})
+}
+
+// republish sends the work of the moment again. The caller holds c.mu.
+func (c *Coordinator) republish() {
+	subject := c.subjects.Job(c.cfg.Name)
+	switch current := c.farm.jobs.Current(); {
+	case c.farm.hold != nil:
+		c.publish(subject, c.farm.hold)
+	case current != nil:
+		c.publish(subject, &current.Job)
+	}
+}
+
+// pingTime is how long the answers to a discovery ping are waited for.
+const pingTime = 300 * time.Millisecond
+
+// advertise answers discovery with who this coordinator is, as long as ctx
+// lasts. It returns an error when another coordinator of the network has its
+// name.
+func (c *Coordinator) advertise(ctx context.Context) error {
+	if err := c.waitConnected(ctx); err != nil {
+		return nil
+	}
+	found, err := protocol.Discover(ctx, c.cfg.Conn, pingTime)
+	if err != nil && ctx.Err() == nil {
+		c.log.Debug("discovery", "err", err)
+	}
+	for _, other := range found {
+		if other.Network == c.cfg.Params.ID() && other.Name == c.cfg.Name && other.Key != c.publicKey {
+			return fmt.Errorf("%w: %q on %s", ErrNameTaken, c.cfg.Name, c.cfg.Conn.ConnectedUrlRedacted())
+		}
+	}
+	service, err := micro.AddService(c.cfg.Conn, micro.Config{
+		Name:        protocol.ServiceName,
+		Version:     protocol.ServiceVersion,
+		Description: "JBC coordinator " + c.cfg.Name,
+		Metadata: map[string]string{
+			protocol.MetaNetwork: c.cfg.Params.ID(),
+			protocol.MetaName:    c.cfg.Name,
+			protocol.MetaKey:     c.publicKey,
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("advertise: %w", err)
+	}
+	<-ctx.Done()
+	if err := service.Stop(); err != nil {
+		c.log.Debug("advertise", "err", err)
+	}
+	return nil
+}
+
+// ErrNameTaken says that another coordinator of the network has this one's name.
+var ErrNameTaken = fmt.Errorf("another coordinator has this name")
+
+// waitConnected returns when there is a server, or the context's error.
+func (c *Coordinator) waitConnected(ctx context.Context) error {
+	connected := c.cfg.Conn.StatusChanged(nats.CONNECTED)
+	defer c.cfg.Conn.RemoveStatusListener(connected)
+	if c.cfg.Conn.IsConnected() {
+		return nil
+	}
+	c.log.Warn("the NATS server is away, trying on", "servers", c.cfg.Conn.Servers())
+	select {
+	case <-connected:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

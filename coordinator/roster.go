@@ -1,0 +1,130 @@
+package coordinator
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/jbcnet/jbc/coordinator/protocol"
+)
+
+const (
+	// maxSlots is how many slots a roster can have: each has a column of its own
+	// below 2^24.
+	maxSlots = 1 << 24
+	// silenceLimit is how long a slot may be silent before it is taken away; its
+	// leases run out sooner.
+	silenceLimit = 10 * time.Second
+	// slotRest is how long a number is kept back after its slot was last heard:
+	// longer than a worker starts unasked on what its coordinator broadcasts.
+	slotRest = 15 * time.Second
+)
+
+// slot is a worker's standing place in an epoch.
+type slot struct {
+	number   uint32
+	worker   protocol.Join
+	secret   []byte
+	heard    time.Time
+	terms    protocol.Terms
+	previous protocol.Terms // the terms before, whose shares may still be on their way
+	meter    shareMeter
+	shares   uint64
+	blocks   uint64
+	refused  uint64
+}
+
+// termsNumbered returns the terms with that number if a share may still name them.
+func (s *slot) termsNumbered(n uint64) (protocol.Terms, bool) {
+	switch n {
+	case s.terms.Number:
+		return s.terms, true
+	case s.previous.Number:
+		return s.previous, n != 0
+	}
+	return protocol.Terms{}, false
+}
+
+// roster knows who has which slot. It is not safe for concurrent use.
+type roster struct {
+	slots   map[uint32]*slot
+	resting []restingNumber // by the time they were put to rest
+	next    uint32          // the lowest number never given
+	limit   uint32
+}
+
+type restingNumber struct {
+	number uint32
+	until  time.Time
+}
+
+func newRoster(limit uint32) *roster {
+	return &roster{slots: map[uint32]*slot{}, limit: min(limit, maxSlots)}
+}
+
+// Join gives a worker a slot, or returns [protocol.Full].
+func (r *roster) Join(now time.Time, worker protocol.Join, secret []byte, terms protocol.Terms) (*slot, error) {
+	number, ok := r.freeNumber(now)
+	if !ok {
+		return nil, protocol.Full
+	}
+	s := &slot{number: number, worker: worker, secret: secret, heard: now, terms: terms, meter: newShareMeter(now)}
+	r.slots[number] = s
+	return s, nil
+}
+
+func (r *roster) freeNumber(now time.Time) (uint32, bool) {
+	for i, rest := range r.resting {
+		if !rest.until.After(now) {
+			r.resting = slices.Delete(r.resting, i, i+1)
+			return rest.number, true
+		}
+	}
+	if r.next >= r.limit {
+		return 0, false
+	}
+	r.next++
+	return r.next - 1, true
+}
+
+// Heard notes that a worker spoke for a slot. It returns [protocol.UnknownSlot]
+// when the slot is not that worker's.
+func (r *roster) Heard(now time.Time, number uint32, worker string) (*slot, error) {
+	s := r.slots[number]
+	if s == nil || s.worker.Name != worker {
+		return nil, protocol.UnknownSlot
+	}
+	s.heard = now
+	return s, nil
+}
+
+// Leave takes a slot away.
+func (r *roster) Leave(number uint32) {
+	if s := r.slots[number]; s != nil {
+		delete(r.slots, number)
+		r.resting = append(r.resting, restingNumber{number, s.heard.Add(slotRest)})
+	}
+}
+
+// Silent takes away the slots that were not heard for [silenceLimit] and returns
+// them by number.
+func (r *roster) Silent(now time.Time) []*slot {
+	var gone []*slot
+	for _, s := range r.sorted() {
+		if now.Sub(s.heard) >= silenceLimit {
+			gone = append(gone, s)
+			r.Leave(s.number)
+		}
+	}
+	return gone
+}
+
+// Live returns the slots that were heard recently enough to be booked a home
+// lease, by number.
+func (r *roster) Live(now time.Time) []*slot {
+	return slices.DeleteFunc(r.sorted(), func(s *slot) bool { return now.Sub(s.heard) >= leaseTime })
+}
+
+func (r *roster) sorted() []*slot {
+	return slices.SortedFunc(maps.Values(r.slots), func(a, b *slot) int { return int(a.number) - int(b.number) })
+}

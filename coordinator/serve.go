@@ -1,0 +1,238 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/jbcnet/jbc/coordinator/protocol"
+)
+
+// inboxSize is how many messages of a subject may wait to be handled. What comes
+// on top is dropped by the client library: workers ask again.
+const inboxSize = 1 << 16
+
+// inboxes are the subjects that a coordinator listens on.
+type inboxes struct {
+	asks, gets, solved chan *nats.Msg
+	subs               []*nats.Subscription
+}
+
+func (c *Coordinator) subscribe() (*inboxes, error) {
+	in := &inboxes{
+		asks: make(chan *nats.Msg, inboxSize), gets: make(chan *nats.Msg, inboxSize), solved: make(chan *nats.Msg, inboxSize),
+	}
+	for _, s := range []struct {
+		subject string
+		inbox   chan *nats.Msg
+	}{
+		{c.subjects.AskAny(c.cfg.Name), in.asks},
+		{c.subjects.Get(c.cfg.Name), in.gets},
+		{c.subjects.SolvedAny(), in.solved},
+	} {
+		sub, err := c.cfg.Conn.ChanSubscribe(s.subject, s.inbox)
+		if err != nil {
+			in.close()
+			return nil, fmt.Errorf("subscribe %s: %w", s.subject, err)
+		}
+		in.subs = append(in.subs, sub)
+	}
+	return in, nil
+}
+
+// close ends the subscriptions; a connection that is closed already has none.
+func (in *inboxes) close() {
+	for _, sub := range in.subs {
+		_ = sub.Unsubscribe()
+	}
+}
+
+// serve hands messages to handle, one at a time, until ctx ends. An error of the
+// handler is the machine's and ends the coordinator; a bad message is none.
+func serve(ctx context.Context, inbox <-chan *nats.Msg, handle func(*nats.Msg) error) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case msg := <-inbox:
+			if err := handle(msg); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// answerAsk answers a worker.
+func (c *Coordinator) answerAsk(msg *nats.Msg) error {
+	now, worker := time.Now(), protocol.LastToken(msg.Subject)
+	kind, err := protocol.KindOf(msg.Data)
+	if err != nil {
+		c.refuse(msg, protocol.Ask{}, err)
+		return nil
+	}
+	switch kind {
+	case protocol.KindJoin:
+		answer(c, msg, func(join *protocol.Join) protocol.Message { return c.join(now, worker, join) })
+	case protocol.KindCurrent:
+		answer(c, msg, func(ask *protocol.Current) protocol.Message {
+			reply := c.farm.Current(now, worker, ask)
+			return &reply
+		})
+	case protocol.KindProgress, protocol.KindLease, protocol.KindLeave:
+		answer(c, msg, func(p *protocol.Progress) protocol.Message {
+			reply := c.farm.Progress(now, worker, p)
+			return &reply
+		})
+	case protocol.KindShare:
+		answer(c, msg, func(claim *protocol.Claim) protocol.Message {
+			hash, err := c.farm.Share(now, worker, claim)
+			return &protocol.ClaimReply{Reply: c.verdict(&claim.Ask, err), Hash: hash}
+		})
+	case protocol.KindSolution:
+		return c.answerSolution(now, worker, msg)
+	default:
+		c.refuse(msg, protocol.Ask{Kind: kind}, fmt.Errorf("%w: %q", protocol.UnknownKind, kind))
+	}
+	return nil
+}
+
+// asker is a message that a worker or observer asks with.
+type asker[T any] interface {
+	*T
+	protocol.Message
+}
+
+// answer decodes a request, has decide make the reply under the lock, and sends
+// it.
+func answer[T any, P asker[T]](c *Coordinator, msg *nats.Msg, decide func(P) protocol.Message) {
+	request := P(new(T))
+	if err := protocol.Decode(msg.Data, request); err != nil {
+		c.refuse(msg, protocol.Ask{}, err)
+		return
+	}
+	c.mu.Lock()
+	reply := decide(request)
+	c.mu.Unlock()
+	c.respond(msg, reply)
+}
+
+// refuse counts a message that could not be read and answers with its code.
+func (c *Coordinator) refuse(msg *nats.Msg, ask protocol.Ask, err error) {
+	c.mu.Lock()
+	reply := c.farm.refusal(&ask, err)
+	c.mu.Unlock()
+	reply.Detail = truncate(err.Error())
+	c.respond(msg, &reply)
+}
+
+// verdict is the reply to a claim that err refuses, or nil accepts.
+func (c *Coordinator) verdict(ask *protocol.Ask, err error) protocol.Reply {
+	if err != nil {
+		return c.farm.refusal(ask, err)
+	}
+	return accepted(ask)
+}
+
+func (c *Coordinator) join(now time.Time, worker string, join *protocol.Join) protocol.Message {
+	if join.Name != worker {
+		reply := c.farm.refusal(&join.Ask, protocol.Malformed)
+		return &reply
+	}
+	reply := c.farm.Join(now, *join, randomSecret())
+	if reply.Code == protocol.OK {
+		c.log.Info("worker joined", "worker", join.Name, "slot", reply.Slot,
+			"kernel", join.Kernel, "threads", join.Threads, "mhs", fmt.Sprintf("%.1f", join.DeclaredHS/1e6))
+	}
+	return &reply
+}
+
+// answerSolution takes a solution that a worker keeps until it is answered.
+func (c *Coordinator) answerSolution(now time.Time, worker string, msg *nats.Msg) error {
+	var claim protocol.Claim
+	if err := protocol.Decode(msg.Data, &claim); err != nil {
+		c.refuse(msg, protocol.Ask{Kind: protocol.KindSolution}, err)
+		return nil
+	}
+	c.mu.Lock()
+	s, err := c.solve(now, claim.Place, worker)
+	if s != nil {
+		c.farm.CreditSolution(now, worker, &claim)
+	}
+	var refusal protocol.Reply
+	if err != nil && !isFault(err) {
+		refusal = c.verdict(&claim.Ask, err)
+		refusal.Detail = truncate(err.Error())
+	}
+	c.mu.Unlock()
+	switch {
+	case isFault(err):
+		return err
+	case err != nil:
+		c.respond(msg, &protocol.ClaimReply{Reply: refusal})
+		return nil
+	}
+	c.waiting.Go(func() {
+		if s.stored() != nil {
+			return // Run ends because of it; the worker keeps its solution
+		}
+		reply := accepted(&claim.Ask)
+		if s.known {
+			reply.Code = protocol.Known
+		}
+		c.respond(msg, &protocol.ClaimReply{Reply: reply, Hash: s.hash, Height: s.height})
+	})
+	return nil
+}
+
+// hearSolved hears what anybody publishes as a solution. One of an own job is
+// taken at once: its finder may not live to send it. One that names an own job
+// falsely, and yet stopped workers, is rejected aloud.
+func (c *Coordinator) hearSolved(msg *nats.Msg) error {
+	now := time.Now()
+	var solved protocol.Solved
+	if err := protocol.Decode(msg.Data, &solved); err != nil {
+		c.refuse(&nats.Msg{}, protocol.Ask{}, err)
+		return nil
+	}
+	if solved.Coordinator != c.cfg.Name {
+		return nil // its own coordinator says what it is worth
+	}
+	c.mu.Lock()
+	_, header, err := c.farm.Solution(solved.Place)
+	if err == nil && header != solved.Header {
+		err = protocol.Malformed
+	}
+	if err != nil {
+		c.farm.refusal(&protocol.Ask{}, err)
+		if c.farm.Cancels(solved.Header) {
+			c.reject(solved.Header, err)
+		}
+		c.mu.Unlock()
+		return nil
+	}
+	s, err := c.solve(now, solved.Place, protocol.LastToken(msg.Subject))
+	c.mu.Unlock()
+	if err == nil {
+		c.waiting.Go(func() { _ = s.stored() })
+	}
+	if isFault(err) {
+		return err
+	}
+	return nil
+}
+
+// errFault marks an error of the machine, after which a coordinator ends.
+type errFault struct{ error }
+
+func (e errFault) Unwrap() error { return e.error }
+
+func isFault(err error) bool {
+	var fault errFault
+	return errors.As(err, &fault)
+}
+
+// truncate keeps a detail within what a reply may carry.
+func truncate(s string) string { return s[:min(len(s), 400)] }

@@ -1,0 +1,92 @@
+package coordinator
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jbcnet/jbc/chain"
+	"github.com/jbcnet/jbc/coordinator/protocol"
+	"github.com/jbcnet/jbc/hashing"
+)
+
+// solved is a solution whose block the chain took.
+type solved struct {
+	hash   hashing.Hash
+	height uint32
+	known  bool         // the chain had it already
+	stored func() error // waits until the block is on the disk, then announces it, once
+}
+
+// solve judges a solution and, when its block becomes the tip, broadcasts the next
+// job before the disk is waited for. The caller holds c.mu. An error that is no
+// fault is the code of the refusal.
+func (c *Coordinator) solve(now time.Time, p protocol.Place, worker string) (*solved, error) {
+	began := time.Now()
+	j, header, err := c.farm.Solution(p)
+	if err != nil {
+		return nil, err
+	}
+	block := j.Block(p)
+	accepted, err := c.cfg.Chain.Accept(block, now)
+	var broken *chain.RuleError
+	switch {
+	case errors.As(err, &broken) && broken.Rule == chain.RuleTimeTooNew:
+		return nil, fmt.Errorf("%w: %w", protocol.Busy, broken) // this clock stepped back: it will do later
+	case errors.As(err, &broken):
+		c.log.Error("own job's solution refused", "job", j.JobID, "err", broken)
+		c.reject(header, protocol.InvalidBlock)
+		return nil, fmt.Errorf("%w: %w", protocol.InvalidBlock, broken)
+	case err != nil:
+		return nil, errFault{err}
+	}
+	validated := time.Since(began)
+	hash := header.Hash()
+	c.farm.Accepted(j, hash)
+	s := &solved{hash: hash, height: j.Height, stored: accepted.Wait}
+	switch accepted.Status {
+	case chain.Known:
+		s.known = true
+	case chain.Side:
+		c.counted.stale++
+		c.log.Info("late solution kept as a side block", "height", j.Height, "hash", hash, "worker", worker)
+	default:
+		c.counted.blocks++
+		if err := c.advance(now); err != nil {
+			return nil, errFault{err}
+		}
+		cost := c.pace.Add(validated, time.Since(began)-validated)
+		s.stored = c.announceOnce(accepted, j.Height, header, worker, cost)
+	}
+	return s, nil
+}
+
+// announceOnce returns a function that waits for a block's write and announces
+// the block.
+func (c *Coordinator) announceOnce(a chain.Accepted, height uint32, header hashing.Header, worker string, cost *blockPace) func() error {
+	return sync.OnceValue(func() error {
+		began := time.Now()
+		if err := a.Wait(); err != nil {
+			return err
+		}
+		hash := header.Hash()
+		c.publish(c.subjects.Block(c.cfg.Name), &protocol.BlockAnnounced{
+			Coordinator: c.cfg.Name, Height: height, Hash: hash, Header: header,
+		})
+		c.log.Info("block", "height", height, "hash", hash, "by", worker)
+		c.mu.Lock()
+		cost.write = time.Since(began)
+		c.mu.Unlock()
+		return nil
+	})
+}
+
+// reject tells workers that a header which may have stopped them is no solution.
+// The caller holds c.mu.
+func (c *Coordinator) reject(h hashing.Header, err error) {
+	c.publish(c.subjects.Job(c.cfg.Name), &protocol.Rejected{
+		Kind: protocol.KindRejected, Coordinator: c.cfg.Name, Epoch: c.farm.jobs.epoch,
+		Hash: h.Hash(), Prev: h.Prev(), Code: protocol.CodeOf(err),
+	})
+}

@@ -1,0 +1,119 @@
+package coordinator
+
+import (
+	"fmt"
+	"maps"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/jbcnet/jbc/chain"
+	"github.com/jbcnet/jbc/coordinator/protocol"
+	"github.com/jbcnet/jbc/hashing"
+)
+
+// statusBytes is how many bytes of workers a page of the status lists, well within
+// what a message may have.
+const statusBytes = protocol.MaxMessage / 2
+
+// answerGet answers an observer.
+func (c *Coordinator) answerGet(msg *nats.Msg) error {
+	answer(c, msg, func(get *protocol.Get) protocol.Message {
+		if get.Kind == protocol.KindStatus {
+			return &protocol.StatusReply{Reply: accepted(&get.Ask), Status: c.status(time.Now(), get.From)}
+		}
+		info, err := c.blockInfo(get.At)
+		if err != nil {
+			reply := accepted(&get.Ask)
+			reply.Code, reply.Detail = protocol.CodeOf(err), truncate(err.Error())
+			return &protocol.BlockReply{Reply: reply}
+		}
+		return &protocol.BlockReply{Reply: accepted(&get.Ask), Block: info}
+	})
+	return nil
+}
+
+// status returns the state of the farm, its workers from a slot on. The caller
+// holds c.mu.
+func (c *Coordinator) status(now time.Time, from uint32) *protocol.Status {
+	tip := c.cfg.Chain.Tip()
+	st := &protocol.Status{
+		Network: c.cfg.Params.ID(), Height: tip.Height, Tip: tip.Hash, TipTime: tip.Header.Time(),
+		Chainwork: tip.Work.String(), Coordinator: c.cfg.Name, Key: c.publicKey, Version: c.cfg.Version,
+		Holding: c.farm.hold != nil, Workers: []protocol.WorkerStatus{},
+		Stale: c.counted.stale, Blocks: c.counted.blocks,
+		Refused: maps.Clone(c.farm.refused), Idle: c.pace.Average(),
+	}
+	st.Bits, _ = c.cfg.Chain.NextBits(tip.Hash)
+	if j := c.farm.jobs.Current(); j != nil {
+		st.Job = j.JobID
+	}
+	size := 0
+	for _, s := range c.farm.roster.sorted() {
+		if s.number < from {
+			continue
+		}
+		w := c.farm.workerStatus(now, s)
+		if size += 400 + 120*len(w.Leases); size > statusBytes {
+			st.Next = s.number
+			break
+		}
+		st.Workers = append(st.Workers, w)
+	}
+	return st
+}
+
+func (f *farm) workerStatus(now time.Time, s *slot) protocol.WorkerStatus {
+	w := protocol.WorkerStatus{
+		Name: s.worker.Name, Slot: s.number, Host: s.worker.Host, Version: s.worker.Version,
+		Kernel: s.worker.Kernel, Threads: s.worker.Threads, DeclaredHS: s.worker.DeclaredHS,
+		Shares: s.shares, Blocks: s.blocks, Refused: s.refused,
+		HeardMS: now.Sub(s.heard).Milliseconds(), Leases: []protocol.LeaseStatus{},
+	}
+	w.MeasuredHS, w.MeasuredErr = s.meter.Rate(now)
+	if j := f.jobs.Current(); j != nil {
+		for _, l := range j.ledger.LeasesOf(s.number) {
+			w.Leases = append(w.Leases, protocol.LeaseStatus{Lease: onWire([]*lease{l})[0], Done: l.done})
+		}
+	}
+	return w
+}
+
+// blockInfo returns the block at a height of the best chain or of a hash.
+func (c *Coordinator) blockInfo(at string) (*protocol.BlockInfo, error) {
+	ch := c.cfg.Chain
+	hash, err := c.resolve(at)
+	if err != nil {
+		return nil, err
+	}
+	block, err := ch.BlockByHash(hash)
+	if err != nil {
+		return nil, fmt.Errorf("%w: no block %s", protocol.NotFound, at)
+	}
+	entry, _ := ch.Lookup(hash)
+	miner, data := chain.CoinbaseText(block)
+	info := &protocol.BlockInfo{
+		Height: entry.Height, Hash: hash, Header: block.Header, Prev: block.Header.Prev(),
+		Time: block.Header.Time(), Miner: miner, Data: data, Chainwork: entry.Work.String(), Main: entry.Main,
+	}
+	if outs := block.Transactions[0].TxOut; len(outs) > 0 {
+		info.Address, _ = chain.AddressOf(c.cfg.Params, outs[0].PkScript)
+	}
+	return info, nil
+}
+
+func (c *Coordinator) resolve(at string) (hashing.Hash, error) {
+	if hash, err := hashing.ParseHash(at); err == nil {
+		return hash, nil
+	}
+	height, err := strconv.ParseUint(at, 10, 32)
+	if err != nil {
+		return hashing.Hash{}, fmt.Errorf("%w: %q is neither a height nor a block hash of 64 hex digits", protocol.Malformed, at)
+	}
+	hash, ok := c.cfg.Chain.HashAtHeight(uint32(height))
+	if !ok {
+		return hashing.Hash{}, fmt.Errorf("%w: no block at height %d, the tip is at %d", protocol.NotFound, height, c.cfg.Chain.Tip().Height)
+	}
+	return hash, nil
+}
