@@ -1,0 +1,131 @@
+package worker
+
+import (
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/jbcnet/jbc/coordinator/protocol"
+)
+
+// asks are the requests that wait for an answer. Every answer comes to one inbox,
+// its last token the request's number.
+type asks struct {
+	inbox   string
+	next    protocol.Point
+	pending map[protocol.Point]*request
+}
+
+type request struct {
+	kind     string
+	sent     time.Time
+	deadline time.Time
+	done     func(answer)
+}
+
+// answer is how a request ended: none when there was no answer in time.
+type answer struct {
+	now   time.Time
+	none  bool
+	reply protocol.Reply
+	data  []byte // the whole reply
+}
+
+// newAsks numbers requests from first on, which nobody should be able to guess:
+// then no old reply fits a new request.
+func newAsks(inbox string, first uint64) asks {
+	return asks{inbox: inbox, next: protocol.Point(first), pending: map[protocol.Point]*request{}}
+}
+
+// idOf returns the last token of a subject in the inbox.
+func (a *asks) idOf(subject string) (token string, ok bool) {
+	rest, ok := strings.CutPrefix(subject, a.inbox)
+	return strings.TrimPrefix(rest, "."), ok
+}
+
+// ask sends what build makes of a fresh request number, and calls done once with
+// the answer or, after patience, without. It returns false, and never calls done,
+// when it could not be sent.
+func (s *session) ask(now time.Time, kind string, patience time.Duration, build func(protocol.Ask) protocol.Message, done func(answer)) bool {
+	id := s.asks.next
+	data := protocol.Encode(build(protocol.Ask{Kind: kind, ID: id}))
+	subject := s.seat.subjects.Ask(s.seat.name, s.cfg.Name)
+	if err := s.conn.PublishRequest(subject, s.asks.inbox+"."+id.String(), data); err != nil {
+		s.log.Debug("request not sent", "kind", kind, "err", err)
+		return false
+	}
+	s.asks.next++
+	s.asks.pending[id] = &request{kind: kind, sent: now, deadline: now.Add(patience), done: done}
+	return true
+}
+
+// onReply ends the request that m answers, if m is what it claims to be.
+func (s *session) onReply(now time.Time, token string, m *nats.Msg) {
+	var id protocol.Point
+	if id.UnmarshalText([]byte(token)) != nil || s.asks.pending[id] == nil {
+		return // late, or twice
+	}
+	r := s.asks.pending[id]
+	if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
+		delete(s.asks.pending, id) // the server: nobody listens there now
+		r.done(answer{now: now, none: true})
+		return
+	}
+	a := answer{now: now, data: m.Data}
+	if !s.genuine(m) {
+		s.ignore("not signed with the pinned key")
+		return
+	}
+	if protocol.Decode(m.Data, &a.reply) != nil || a.reply.Kind != r.kind || a.reply.ID != id {
+		s.ignore("no answer to the request")
+		return
+	}
+	delete(s.asks.pending, id)
+	s.heard(r.sent)
+	r.done(a)
+}
+
+// genuine says whether the coordinator signed m.
+func (s *session) genuine(m *nats.Msg) bool {
+	return protocol.Verify(s.seat.key, m.Header.Get(protocol.SignatureHeader), m.Data) == nil
+}
+
+// ignore counts a message that nothing follows from, and logs the 1st, 2nd, 4th, ...
+func (s *session) ignore(why string) {
+	s.stats.Ignored++
+	if n := s.stats.Ignored; n&(n-1) == 0 {
+		s.log.Warn("message ignored", "why", why, "coordinator", s.seat.name, "key", s.seat.key, "ignored", n)
+	}
+}
+
+// into reads an answer into m. What the coordinator signed and is malformed all
+// the same is a fault on its side, treated as no answer.
+func (s *session) into(a answer, m protocol.Message) bool {
+	if a.none {
+		return false
+	}
+	if err := protocol.Decode(a.data, m); err != nil {
+		s.ignore(err.Error())
+		return false
+	}
+	return true
+}
+
+// expire ends the requests that nobody answered in time.
+func (a *asks) expire(now time.Time) {
+	for id, r := range a.pending {
+		if !now.Before(r.deadline) {
+			delete(a.pending, id)
+			r.done(answer{now: now, none: true})
+		}
+	}
+}
+
+// forget ends all requests: the connection that they were sent on is gone.
+func (a *asks) forget(now time.Time) {
+	for id, r := range a.pending {
+		delete(a.pending, id)
+		r.done(answer{now: now, none: true})
+	}
+}

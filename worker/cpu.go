@@ -1,0 +1,104 @@
+package worker
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jbcnet/jbc/hashing"
+)
+
+const (
+	// sliceBudget is how long a scan aims to take. Assembly can't be preempted, so
+	// this bounds both how late a cancel is seen and how long a garbage collection
+	// has to wait; half a millisecond is the limit, and a busy sibling core can
+	// double what was measured.
+	sliceBudget = 250 * time.Microsecond
+	// rateBudget is how long the declared rate is measured at start.
+	rateBudget = 100 * time.Millisecond
+	// usualRolls is how many versions a job is expected to have at each point.
+	usualRolls = 16
+)
+
+// cpu is one thread that runs a kernel.
+type cpu struct {
+	kernel hashing.Kernel
+	hashes int // a slice
+}
+
+func (c *cpu) name() string  { return "cpu/" + c.kernel.Name }
+func (c *cpu) versions() int { return c.kernel.Versions }
+
+// slice is a whole number of the kernel's lanes, so that none runs empty.
+func (c *cpu) slice(rolls int) int {
+	n := c.hashes / rolls
+	return max(1, c.kernel.Lanes, n-n%max(1, c.kernel.Lanes))
+}
+
+// begin binds the goroutine to its thread for good; the thread ends with it. Its
+// priority stays as it is: with nice 5, 10 or 19 the time from a message to its
+// verdict stayed the same (0.12 to 0.25 ms at the median, two threads on two busy
+// cores, 900 stops each), since GOMAXPROCS leaves room, and beside other programs
+// a thread of low priority only hashes less.
+func (c *cpu) begin() { runtime.LockOSThread() }
+
+func (c *cpu) scan(s *hashing.Search, first uint32, n int, hits []hashing.Hit) (done, found int) {
+	return c.kernel.Scan(s, first, n, hits)
+}
+
+func (c *cpu) close() {}
+
+// calibration is what a machine can do.
+type calibration struct {
+	slice int     // hashes that take sliceBudget on one thread of a busy machine
+	rate  float64 // hashes a second, all threads
+}
+
+// calibrate measures kernel on threads threads at once, for about rateBudget. A
+// cancelled ctx cuts it short.
+func calibrate(ctx context.Context, kernel hashing.Kernel, threads int) calibration {
+	search := unmeetable()
+	n := kernel.Calibrate(search, sliceBudget)
+
+	var hashes, slowest atomic.Int64
+	var wg sync.WaitGroup
+	begin := time.Now()
+	for range threads {
+		wg.Go(func() {
+			runtime.LockOSThread() // as when mining; the thread ends with the goroutine
+			hits := make([]hashing.Hit, 1)
+			fastest := time.Hour
+			for first := uint32(0); time.Since(begin) < rateBudget && ctx.Err() == nil; first += uint32(n) {
+				start := time.Now()
+				kernel.Scan(search, first, n, hits)
+				fastest = min(fastest, time.Since(start))
+				hashes.Add(int64(n * usualRolls))
+			}
+			for old := slowest.Load(); int64(fastest) > old && !slowest.CompareAndSwap(old, int64(fastest)); {
+				old = slowest.Load()
+			}
+		})
+	}
+	wg.Wait()
+
+	c := calibration{slice: n * usualRolls, rate: float64(hashes.Load()) / time.Since(begin).Seconds()}
+	// With every thread at work a slice can take longer than alone (shared cores,
+	// lower clocks). A thread's fastest one is what the code takes; the others
+	// include whatever else the machine was doing.
+	if took := time.Duration(slowest.Load()); took > sliceBudget && took < time.Hour {
+		c.slice = max(1, int(float64(c.slice)*float64(sliceBudget)/float64(took)))
+	}
+	return c
+}
+
+// unmeetable is a search that finds nothing.
+func unmeetable() *hashing.Search {
+	versions := make([]uint32, usualRolls)
+	for i := range versions {
+		versions[i] = hashing.RollVersion(0x20000000, uint32(i))
+	}
+	s := hashing.NewSearch(hashing.Header{}, versions, hashing.Target{})
+	return &s
+}

@@ -1,0 +1,334 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+
+	"github.com/jbcnet/jbc/coordinator/protocol"
+	"github.com/jbcnet/jbc/hashing"
+)
+
+func TestChoose(t *testing.T) {
+	a1 := coordinator{"a-1", "c1", "K1"}
+	a2 := coordinator{"a-1", "c2", "K2"}
+	b1 := coordinator{"b-2", "c1", "K3"}
+	for _, tt := range []struct {
+		name    string
+		cfg     Config
+		found   []coordinator
+		want    coordinator
+		several bool
+		text    string
+	}{
+		{name: "the only one", found: []coordinator{a1}, want: a1},
+		{name: "the first of a network", found: []coordinator{a2, a1}, want: a2},
+		{name: "by name", cfg: Config{Coordinator: "c1"}, found: []coordinator{a2, a1}, want: a1},
+		{name: "by network", cfg: Config{Network: "b-2"}, found: []coordinator{a1, b1}, want: b1},
+		{name: "by key", cfg: Config{Key: "K2"}, found: []coordinator{a1, a2}, want: a2},
+		{name: "several networks", found: []coordinator{b1, a1}, several: true, text: "a-1, b-2: choose one with --network"},
+		{name: "an impostor of the name", cfg: Config{Key: "K9"}, found: []coordinator{a1}, text: "c1 of a-1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := choose(&tt.cfg, tt.found)
+			if got != tt.want || errors.Is(err, ErrSeveralNetworks) != tt.several || (err != nil) != (tt.text != "") {
+				t.Fatalf("chose %v, error %v", got, err)
+			}
+			if err != nil && !strings.Contains(err.Error(), tt.text) {
+				t.Errorf("error %q, want it to say %q", err, tt.text)
+			}
+		})
+	}
+}
+
+func TestSeveralNetworksEndTheRun(t *testing.T) {
+	ns := newNATS(t, 0)
+	newLookalike(t, ns.ClientURL(), "c1")
+	other := &lookalike{t: t, name: "c2", url: ns.ClientURL()}
+	other.key, _ = nkeys.CreateUser()
+	other.pub, _ = other.key.PublicKey()
+	other.connect("other-89abcdef")
+	w := startWorker(t, ns.ClientURL(), nil)
+	if err := get(t, "end of Run", w.done); !errors.Is(err, ErrSeveralNetworks) {
+		t.Errorf("Run: %v, want %v", err, ErrSeveralNetworks)
+	}
+}
+
+func TestWaitsForItsCoordinator(t *testing.T) {
+	ns := newNATS(t, 0)
+	key, _ := nkeys.CreateUser()
+	wrong, _ := key.PublicKey()
+	newLookalike(t, ns.ClientURL(), "c1")
+	said := make(chan string, 100)
+	startWorker(t, ns.ClientURL(), func(cfg *Config) { cfg.Key, cfg.Log = wrong, slog.New(tap{said}) })
+	for !strings.Contains(get(t, "warning", said), "none of the coordinators") {
+	}
+}
+
+// tap passes on what is logged.
+type tap struct{ said chan string }
+
+func (tap) Enabled(context.Context, slog.Level) bool        { return true }
+func (h tap) Handle(_ context.Context, r slog.Record) error { h.said <- r.Message; return nil }
+func (h tap) WithAttrs([]slog.Attr) slog.Handler            { return h }
+func (h tap) WithGroup(string) slog.Handler                 { return h }
+
+func TestUnsignedRepliesGiveNoSlot(t *testing.T) {
+	ns := newNATS(t, 0)
+	c := newLookalike(t, ns.ClientURL(), "c1")
+	c.mu.Lock()
+	c.unsign = true
+	c.mu.Unlock()
+	w := startWorker(t, ns.ClientURL(), nil)
+	w.until("ignoring", func(s Stats) bool { return s.Ignored > 0 && s.State == Joining })
+	c.mu.Lock()
+	c.unsign = false
+	c.mu.Unlock()
+	w.until("mining", isMining)
+}
+
+// script is a session without its loop: the test hands it times and messages.
+func script(t *testing.T, c *lookalike) *session {
+	t.Helper()
+	conn, err := nats.Connect(c.url, protocol.ConnectOptions("w1")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	w, err := New(Config{
+		Conn: conn, Name: "w1", Kernel: hashing.BestKernel(), Threads: 1,
+		Log: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := newSession(w, 1e6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.close)
+	return s
+}
+
+// drain handles what arrives until as is true.
+func (s *session) drain(t *testing.T, now time.Time, what string, as func() bool) {
+	t.Helper()
+	for !as() {
+		if err := s.onControl(now, get(t, what, s.control)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// joined is a session that has its slot.
+func joined(t *testing.T, c *lookalike, now time.Time) *session {
+	t.Helper()
+	s := script(t, c)
+	s.search.found = []coordinator{{testNetwork, c.name, c.pub}}
+	if err := s.look(now); err != nil {
+		t.Fatal(err)
+	}
+	s.drain(t, now, "slot", func() bool { return s.seat.taken })
+	return s
+}
+
+func TestStartsUnaskedOnlyWhileItIsHeard(t *testing.T) {
+	ns := newNATS(t, 0)
+	c := newLookalike(t, ns.ClientURL(), "c1")
+	now := time.Now()
+	s := joined(t, c, now)
+
+	s.onJob(now.Add(5*time.Second), c.newJob(2, 2, hardBits))
+	if s.work.current.job.Number != 2 {
+		t.Fatalf("on job %s after 5 s, want 1.2", s.work.current.job.JobID)
+	}
+	c.mu.Lock()
+	c.job = c.newJob(3, 3, hardBits)
+	c.mu.Unlock()
+	late := now.Add(5001 * time.Millisecond)
+	s.onJob(late, c.job)
+	if s.work.current.job.Number != 2 {
+		t.Fatalf("started on job %s unasked after more than 5 s", s.work.current.job.JobID)
+	}
+	get(t, "question", c.currents)
+	s.drain(t, late, "job", func() bool { return s.work.current.job.Number == 3 })
+}
+
+func TestJoinsAgain(t *testing.T) {
+	ns := newNATS(t, 0)
+	c := newLookalike(t, ns.ClientURL(), "c1")
+	now := time.Now()
+
+	s := joined(t, c, now)
+	get(t, "join", c.joins)
+	c.mu.Lock()
+	c.epoch, c.job = 2, &protocol.Job{}
+	*c.job = *c.newJob(1, 2, hardBits)
+	c.job.Epoch = 2
+	c.mu.Unlock()
+	s.onJob(now, c.job)
+	if !s.seat.wanted || s.work.current.job.Epoch != 1 {
+		t.Fatal("want it to join again, and to mine what it has meanwhile")
+	}
+	get(t, "second join", c.joins)
+	s.drain(t, now, "slot", func() bool { return s.work.current.job.Epoch == 2 })
+	if s.seat.wanted || s.seat.epoch != 2 {
+		t.Errorf("seat %+v, want one of epoch 2", s.seat)
+	}
+	s.refused(now.Add(time.Second), protocol.UnknownSlot)
+	get(t, "third join", c.joins)
+}
+
+func TestAsksForAMissedJob(t *testing.T) {
+	ns := newNATS(t, 0)
+	c := newLookalike(t, ns.ClientURL(), "c1")
+	now := time.Now()
+	s := joined(t, c, now)
+	c.mu.Lock()
+	c.job = c.newJob(2, 2, hardBits)
+	c.mu.Unlock()
+	now = now.Add(3 * time.Second)
+	s.reportInTurn(now)
+	s.drain(t, now, "missed job", func() bool { return s.work.current.job.Number == 2 })
+	get(t, "question", c.currents)
+}
+
+// The worker always has some seconds of work: it asks for ten when few are left,
+// at once where the home lease is short, and for none while it has plenty.
+func TestAsksForWorkInTime(t *testing.T) {
+	ns := newNATS(t, 0)
+	c := newLookalike(t, ns.ClientURL(), "c1")
+	c.grant = []protocol.Lease{{ID: 4, First: 99 << 32, Points: 625_000}}
+	now := time.Now()
+	s := joined(t, c, now) // 1e6 hashes a second over 16 rolls: 62,500 points a second
+	p := get(t, "question for work", c.reports)
+	if p.Kind != protocol.KindLease || p.Want < 625_000 || p.Want > 625_001 {
+		t.Errorf("%s for %d points with a home lease of %d, want 10 s of work out of turn", p.Kind, p.Want, homeSize)
+	}
+	s.feed(now.Add(time.Second))
+	s.drain(t, now, "lease", func() bool { return !s.work.feeding })
+	if left := s.dispenser.account().left; left != homeSize+625_000 {
+		t.Errorf("%d points left, want the lease added to the home lease", left)
+	}
+	now = now.Add(2 * time.Second)
+	s.feed(now)
+	s.reportInTurn(now)
+	p = get(t, "report", c.reports)
+	if p.Kind != protocol.KindProgress || p.Want != 0 || len(p.Leases) != 2 || len(c.reports) > 0 {
+		t.Errorf("%s, %d leases, wish %d, %d more asked; want a report of two leases and no wish", p.Kind, len(p.Leases), p.Want, len(c.reports))
+	}
+}
+
+func TestSaysThatTheCoordinatorIsSilent(t *testing.T) {
+	ns := newNATS(t, 0)
+	c := newLookalike(t, ns.ClientURL(), "c1")
+	now := time.Now()
+	s := joined(t, c, now)
+	s.listen(now.Add(5 * time.Second))
+	if got := s.state(); got != Mining {
+		t.Errorf("%s after 5 s, want %s", got, Mining)
+	}
+	now = now.Add(6 * time.Second)
+	s.listen(now)
+	if got := s.state(); got != Offline {
+		t.Errorf("%s after 6 s, want %s", got, Offline)
+	}
+	s.reportInTurn(now)
+	s.drain(t, now, "answer", func() bool { return s.state() == Mining })
+}
+
+// Shares outlive a refresh and nothing else, and wait while it is not known which
+// job is on.
+func TestSharesOfAnOldJobAreNotSent(t *testing.T) {
+	ns := newNATS(t, 0)
+	c := newLookalike(t, ns.ClientURL(), "c1")
+	now := time.Now()
+	s := joined(t, c, now)
+	share := func() find {
+		a := s.work.current
+		return find{assignment: a, place: protocol.Place{JobID: a.job.JobID, Point: 1}}
+	}
+
+	s.finds.add(share())
+	refresh := c.newJob(2, 1, hardBits)
+	refresh.Kind = protocol.KindRefresh
+	s.onJob(now, refresh)
+	s.onFinds(now)
+	if got := get(t, "share", c.claims); got.Number != 1 {
+		t.Errorf("share of job %s, want the one of before the refresh", got.JobID)
+	}
+
+	s.lost()
+	s.finds.add(share())
+	s.onFinds(now)
+	c.mu.Lock()
+	c.job = c.newJob(3, 3, hardBits)
+	c.mu.Unlock()
+	s.back(now)
+	if err := s.onTick(now); err != nil {
+		t.Fatal(err)
+	}
+	s.drain(t, now, "job", func() bool { return s.work.current.job.Number == 3 })
+	s.pump(now)
+	if s.stats.SharesLost < 1 || len(s.claims.shares) > 0 || len(c.claims) > 0 {
+		t.Errorf("%d shares lost, %d waiting, %d sent; want the old one given up", s.stats.SharesLost, len(s.claims.shares), len(c.claims))
+	}
+}
+
+func TestRepliesMustFitTheirRequests(t *testing.T) {
+	ns := newNATS(t, 0)
+	c := newLookalike(t, ns.ClientURL(), "c1")
+	now := time.Now()
+	s := joined(t, c, now)
+	s.seat.name = "nobody" // who leaves the answers to this test
+	ended := 0
+	if !s.ask(now, "nothing", time.Minute, func(a protocol.Ask) protocol.Message {
+		return &protocol.Join{Ask: a}
+	}, func(answer) { ended++ }) {
+		t.Fatal("not sent")
+	}
+	id := s.asks.next - 1
+	forged := []protocol.Reply{{Kind: "nothing", ID: id + 1}, {Kind: "other", ID: id}}
+	for _, r := range forged {
+		s.onReply(now, id.String(), c.signed("", &r, c.key))
+	}
+	s.onReply(now, (id + 1).String(), c.signed("", &protocol.Reply{Kind: "nothing", ID: id + 1}, c.key))
+	if ended != 0 || s.stats.Ignored != 2 {
+		t.Errorf("ended %d times, ignored %d; want 0 and 2", ended, s.stats.Ignored)
+	}
+	s.onReply(now, id.String(), c.signed("", &protocol.Reply{Kind: "nothing", ID: id}, c.key))
+	s.onReply(now, id.String(), c.signed("", &protocol.Reply{Kind: "nothing", ID: id}, c.key)) // a repeat
+	if ended != 1 {
+		t.Errorf("ended %d times, want once", ended)
+	}
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	good := Config{Conn: &nats.Conn{}, Name: "w1", Kernel: hashing.BestKernel(), Threads: 1, Log: slog.Default()}
+	if _, err := New(good); err != nil {
+		t.Errorf("New: %v", err)
+	}
+	for name, spoil := range map[string]func(*Config){
+		"no connection":      func(c *Config) { c.Conn = nil },
+		"no log":             func(c *Config) { c.Log = nil },
+		"no kernel":          func(c *Config) { c.Kernel = hashing.Kernel{} },
+		"no threads":         func(c *Config) { c.Threads = 0 },
+		"a dot in its name":  func(c *Config) { c.Name = "w.1" },
+		"a wild coordinator": func(c *Config) { c.Coordinator = "*" },
+		"a key that is none": func(c *Config) { c.Key = "secret" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := good
+			spoil(&cfg)
+			if _, err := New(cfg); err == nil {
+				t.Error("no error")
+			}
+		})
+	}
+}

@@ -1,0 +1,185 @@
+package worker
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/jbcnet/jbc/coordinator/protocol"
+	"github.com/jbcnet/jbc/hashing"
+)
+
+// blockBits are met within a second, and rarely in the test's first job.
+var blockBits = hashing.TargetForHashes(200_000).Bits()
+
+// solutionOf waits for a claim of a solution.
+func solutionOf(t testing.TB, c *lookalike) *protocol.Claim {
+	t.Helper()
+	for {
+		if claim := get(t, "solution", c.claims); claim.Kind == protocol.KindSolution {
+			return claim
+		}
+	}
+}
+
+func TestDeliversASolution(t *testing.T) {
+	ns := newNATS(t, 0)
+	c := newLookalike(t, ns.ClientURL(), "c1")
+	c.bigHome()
+	w := startWorker(t, ns.ClientURL(), nil)
+	w.until("mining", isMining)
+
+	job := c.newJob(2, 2, blockBits)
+	c.publishJob(job)
+	solved := get(t, "announcement", c.solved)
+	claim := solutionOf(t, c)
+	if claim.Place != solved.Place {
+		t.Errorf("announced %+v, claimed %+v", solved.Place, claim.Place)
+	}
+	if h := job.Header(claim.Point, claim.Roll); h != solved.Header || !job.Target().MetBy(h.Hash()) {
+		t.Errorf("announced header %s, the claim's is %s; want one that meets the target", solved.Header, h)
+	}
+	if !claim.Sealed(make([]byte, 32)) {
+		t.Error("claim not sealed with the slot's secret")
+	}
+	s := w.until("accepted and stopped", func(s Stats) bool { return s.BlocksAccepted == 1 && s.State == Stopped })
+	if s.BlocksFound != 1 || s.LastStop.By != solved.Header.Hash() {
+		t.Errorf("%d found, stopped by %s; want its own %s", s.BlocksFound, s.LastStop.By, solved.Header.Hash())
+	}
+}
+
+func TestPublishesAnotherSolutionOnlyAfterARefusal(t *testing.T) {
+	ns := newNATS(t, 0)
+	c := newLookalike(t, ns.ClientURL(), "c1")
+	c.bigHome()
+	refused := 0
+	c.judge = func(claim *protocol.Claim) protocol.Code {
+		if claim.Kind == protocol.KindSolution && refused < 2 {
+			refused++
+			return protocol.InvalidBlock
+		}
+		return protocol.OK
+	}
+	w := startWorker(t, ns.ClientURL(), nil)
+	w.until("mining", isMining)
+	job := c.newJob(2, 2, blockBits)
+	job.SpacingMS = 200 // it goes on soon, and finds more
+	c.publishJob(job)
+	places := map[protocol.Place]bool{}
+	for len(places) < 3 {
+		places[solutionOf(t, c).Place] = true
+	}
+	w.until("accepted", func(s Stats) bool { return s.BlocksAccepted == 1 && s.BlocksRefused == 2 })
+	hashes := w.Stats().Hashes
+	w.until("hashing on", func(s Stats) bool { return s.Hashes > hashes+20*200_000 })
+	if s := w.Stats(); s.BlocksFound != 3 || len(c.solved) != 3 || s.LastStop.Count != 1 {
+		t.Errorf("%d found, %d published, %d stops; want 3, 3 and 1", s.BlocksFound, len(c.solved), s.LastStop.Count)
+	}
+}
+
+// A solution found while nobody can be reached arrives when somebody can, also in
+// another epoch of the coordinator.
+func TestKeepsASolutionUntilItIsAnswered(t *testing.T) {
+	ns := newNATS(t, 0)
+	port := ns.Addr().(*net.TCPAddr).Port
+	c := newLookalike(t, ns.ClientURL(), "c1")
+	c.bigHome()
+	gate := make(chan struct{})
+	kernel := hashing.BestKernel()
+	scan, quiet := kernel.Scan, quietKernel().Scan
+	kernel.Scan = func(s *hashing.Search, first uint32, n int, hits []hashing.Hit) (int, int) {
+		select {
+		case <-gate:
+			return scan(s, first, n, hits)
+		default:
+			return quiet(s, first, n, hits) // while the gate is shut
+		}
+	}
+	w := startWorker(t, ns.ClientURL(), func(cfg *Config) { cfg.Kernel = kernel })
+	w.until("mining", isMining)
+	c.publishJob(c.newJob(2, 2, blockBits))
+	w.until("on job 2", onJob(2))
+
+	ns.Shutdown()
+	ns.WaitForShutdown()
+	w.until("offline", func(s Stats) bool { return s.State == Offline })
+	close(gate)
+	w.until("finding a block", func(s Stats) bool { return s.BlocksFound == 1 })
+
+	c.mu.Lock()
+	c.epoch = 2
+	c.job = c.newJob(1, 2, hardBits)
+	c.mu.Unlock()
+	newNATS(t, port)
+	claim := solutionOf(t, c)
+	if claim.Epoch != 1 || claim.Number != 2 {
+		t.Errorf("solution of job %s, want 1.2", claim.JobID)
+	}
+	w.until("accepted", func(s Stats) bool { return s.BlocksAccepted == 1 })
+	c.publishJob(c.newJob(2, 3, hardBits)) // of epoch 2: it has to join again
+	w.until("in epoch 2", func(s Stats) bool { return s.State == Mining && s.Job.Epoch == 2 })
+}
+
+func TestLeavesCleanly(t *testing.T) {
+	ns := newNATS(t, 0)
+	c := newLookalike(t, ns.ClientURL(), "c1")
+	c.bigHome()
+	w := startWorker(t, ns.ClientURL(), nil)
+	w.until("hashing", func(s Stats) bool { return s.State == Mining && s.Hashes > 100_000 })
+	start := time.Now()
+	w.stop()
+	if err := get(t, "end of Run", w.done); err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if took := time.Since(start); took > time.Second {
+		t.Errorf("Run took %v to end", took)
+	}
+	for {
+		p := get(t, "leave", c.reports)
+		if p.Kind != protocol.KindLeave {
+			continue
+		}
+		// What a thread did beyond another's unfinished task is not counted as done.
+		most := w.Stats().Hashes / 16
+		if len(p.Leases) != 1 || p.Leases[0].Points == 0 || p.Leases[0].Points > most || p.Want != 0 {
+			t.Errorf("left with %+v, wish %d; want up to %d points of the home lease done, and no wish", p.Leases, p.Want, most)
+		}
+		break
+	}
+	if left := stacksOf(); left != "" {
+		t.Errorf("goroutines left:\n%s", left)
+	}
+	if err := w.Run(t.Context()); err == nil {
+		t.Error("ran twice")
+	}
+}
+
+func TestLeavesWhileNobodyIsThere(t *testing.T) {
+	conn, err := nats.Connect("nats://127.0.0.1:1", protocol.ConnectOptions("w1")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ns := newNATS(t, 0)
+	w := startWorker(t, ns.ClientURL(), func(cfg *Config) { cfg.Conn = conn })
+	w.until("offline", func(s Stats) bool { return s.State == Offline })
+	start := time.Now()
+	w.stop()
+	if err := get(t, "end of Run", w.done); err != nil || time.Since(start) > time.Second {
+		t.Errorf("Run ended with %v after %v", err, time.Since(start))
+	}
+}
+
+func TestAClosedConnectionEndsTheRun(t *testing.T) {
+	ns := newNATS(t, 0)
+	c := newLookalike(t, ns.ClientURL(), "c1")
+	var conn *nats.Conn
+	w := startWorker(t, ns.ClientURL(), func(cfg *Config) { conn = cfg.Conn })
+	get(t, "join", c.joins)
+	conn.Close()
+	if err := get(t, "end of Run", w.done); err == nil {
+		t.Error("no error")
+	}
+}

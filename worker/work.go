@@ -1,0 +1,192 @@
+package worker
+
+import (
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/jbcnet/jbc/coordinator/protocol"
+)
+
+const (
+	reportEvery = 2 * time.Second
+	// leaseFor is how long the points that are asked for should last, stockLow how
+	// little makes a report ask for more, and stockDry how little asks out of turn.
+	leaseFor = 10 * time.Second
+	stockLow = 6 * time.Second
+	stockDry = 2 * time.Second
+	// feedEvery is how soon points are asked for again that were not granted.
+	feedEvery = 250 * time.Millisecond
+	// maxReported is how many leases a report may name.
+	maxReported = 64
+)
+
+// work is what the miners are on.
+type work struct {
+	current *assignment // nil while there is none
+	// latest is the newest job or hold heard of. It only grows within an epoch, so
+	// that a repeated message starts nothing.
+	latest    protocol.JobID
+	reportDue time.Time
+	feeding   bool // points are asked for
+	feedDue   time.Time
+}
+
+func (s *session) sitting() protocol.Sitting {
+	if s.work.current != nil {
+		return s.work.current.sitting()
+	}
+	return protocol.Sitting{JobID: s.work.latest, Slot: s.seat.slot}
+}
+
+// onWord acts on what the coordinator says to all its workers.
+func (s *session) onWord(now time.Time, m *nats.Msg) {
+	if !s.genuine(m) {
+		s.ignore("not signed with the pinned key")
+		return
+	}
+	kind, err := protocol.KindOf(m.Data)
+	switch kind {
+	case protocol.KindJob, protocol.KindRefresh:
+		var job protocol.Job
+		if err = protocol.Decode(m.Data, &job); err == nil {
+			s.onJob(now, &job)
+		}
+	case protocol.KindHold:
+		var hold protocol.Hold
+		if err = protocol.Decode(m.Data, &hold); err == nil && s.isNews(now, hold.JobID) {
+			s.hold(&hold)
+		}
+	case protocol.KindRejected:
+		var r protocol.Rejected
+		if err = protocol.Decode(m.Data, &r); err == nil && r.Epoch == s.seat.epoch && s.cancel.rejected(r.Prev, r.Hash) {
+			s.log.Warn("a published solution was none, going on", "hash", r.Hash, "reason", r.Code)
+			s.dispenser.resume()
+		}
+	}
+	if err != nil {
+		s.ignore(err.Error())
+	}
+}
+
+// onJob starts on a broadcast job, on the slot's home lease and without a question,
+// if the slot is surely still the worker's.
+func (s *session) onJob(now time.Time, job *protocol.Job) {
+	switch {
+	case !s.isNews(now, job.JobID) || s.work.latest == job.JobID:
+	case now.Sub(s.seat.heard) > unasked:
+		s.askCurrent(now)
+	default:
+		s.begin(now, job, []protocol.Lease{s.seat.terms.Home(s.seat.slot)})
+	}
+}
+
+// isNews says whether something about job id is not older than what is known.
+// Another epoch means that the coordinator started anew: the worker joins again.
+func (s *session) isNews(now time.Time, id protocol.JobID) bool {
+	switch {
+	case id.Before(s.work.latest):
+		return false
+	case !s.seat.taken || s.seat.wanted:
+		s.work.latest = id // the join's reply should be no older
+		return false
+	case id.Epoch != s.seat.epoch:
+		s.lostSeat(now)
+		return false
+	}
+	return true
+}
+
+// begin sets the miners to work on a job. Those at work switch without a pause.
+func (s *session) begin(now time.Time, job *protocol.Job, leases []protocol.Lease) {
+	a := &assignment{job: job, slot: s.seat.slot, secret: s.seat.secret, target: job.Target(), started: now}
+	s.work.current, s.work.latest = a, job.JobID
+	s.work.feeding, s.work.feedDue = false, now
+	s.cancel.start(job)
+	s.dispenser.assign(a, newLoans(job, &s.seat.terms, leases))
+	s.log.Debug("job", "kind", job.Kind, "id", job.JobID, "height", job.Height, "bits", job.Bits)
+	s.feed(now)
+}
+
+// hold makes the miners wait for the next job.
+func (s *session) hold(h *protocol.Hold) {
+	s.work.latest = h.JobID
+	s.cancel.hold()
+	s.dispenser.pause()
+	s.log.Debug("holding", "until", time.UnixMilli(h.UntilMS), "reason", h.Reason)
+}
+
+// idle drops all work: the slot has none.
+func (s *session) idle() {
+	s.work.current = nil
+	s.cancel.hold()
+	s.dispenser.drop()
+}
+
+// reportInTurn reports progress when it is due, which keeps the slot too.
+func (s *session) reportInTurn(now time.Time) {
+	if !now.Before(s.work.reportDue) && !s.seat.wanted {
+		s.work.reportDue = now.Add(reportEvery)
+		s.progress(now, protocol.KindProgress, nil)
+	}
+}
+
+// feed asks for points out of turn when the miners are about to run dry.
+func (s *session) feed(now time.Time) {
+	if s.work.current == nil || s.work.feeding || s.seat.wanted || s.cancel.held || s.cancel.stopped || now.Before(s.work.feedDue) {
+		return
+	}
+	if s.dispenser.account().left < s.pointsIn(stockDry) {
+		s.work.feedDue = now.Add(feedEvery)
+		s.progress(now, protocol.KindLease, nil)
+	}
+}
+
+// pointsIn is how many points the miners search in d.
+func (s *session) pointsIn(d time.Duration) uint64 {
+	rate := max(s.stats.DeclaredHS, s.meter.rate(10*time.Second))
+	return uint64(rate*d.Seconds()/float64(s.work.current.job.Rolls)) + 1
+}
+
+// progress reports how far the leases are and asks for more where few are left. It
+// returns whether it was sent; answered, if not nil, is called when it is answered.
+func (s *session) progress(now time.Time, kind string, answered func()) bool {
+	a, acc := s.work.current, s.dispenser.account()
+	p := protocol.Progress{Sitting: s.sitting(), Leases: acc.done, RateHS: s.meter.rate(time.Minute)}
+	p.Leases = p.Leases[:min(len(p.Leases), maxReported)]
+	if a != nil && kind != protocol.KindLeave && len(acc.done) < maxReported*3/4 && acc.left < s.pointsIn(stockLow) {
+		p.Want = s.pointsIn(leaseFor)
+	}
+	sent := s.ask(now, kind, askPatience, func(ask protocol.Ask) protocol.Message {
+		p.Ask = ask
+		return &p
+	}, func(ans answer) {
+		s.onProgress(ans, a, p.Want > 0, acc.whole)
+		if answered != nil {
+			answered()
+		}
+	})
+	s.work.feeding = s.work.feeding || sent && p.Want > 0
+	return sent
+}
+
+// onProgress takes what a report brought: new terms, leases, and which are gone.
+func (s *session) onProgress(ans answer, a *assignment, fed bool, whole []uint64) {
+	same := a != nil && a == s.work.current
+	if same && fed {
+		s.work.feeding = false
+	}
+	var r protocol.ProgressReply
+	if !s.into(ans, &r) || s.refused(ans.now, r.Code) {
+		return
+	}
+	s.seat.terms = r.Terms
+	if same {
+		s.dispenser.revoke(a, whole) // they are reported to their end
+		s.dispenser.revoke(a, r.Gone)
+		s.dispenser.lend(a, newLoans(a.job, &r.Terms, r.Leases))
+	}
+	if r.Current.Epoch == s.seat.epoch && s.work.latest.Before(r.Current) {
+		s.askCurrent(ans.now)
+	}
+}

@@ -1,0 +1,113 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+
+	"github.com/jbcnet/jbc/coordinator/protocol"
+	"github.com/jbcnet/jbc/hashing"
+)
+
+// Config is what a worker needs.
+type Config struct {
+	// Conn is made with [protocol.ConnectOptions] and belongs to the caller. It
+	// need not be connected yet, and should have no subscriptions that could
+	// delay this worker's.
+	Conn *nats.Conn
+	// Network is the id of the network to mine on, such as "dev-1a2b3c4d"; empty
+	// takes the one that is found, if it is the only one.
+	Network string
+	// Coordinator is the name of the one to work for; empty takes the first found.
+	Coordinator string
+	// Key is the coordinator's public nkey; empty pins the first one met.
+	Key string
+	// Name is the worker's own, one token of a subject, see [protocol.CheckName].
+	Name string
+	// Kernel is what every thread runs. GOMAXPROCS should leave room beyond
+	// Threads: where it does not, a message waits for tens of milliseconds.
+	Kernel  hashing.Kernel
+	Threads int
+	// Version is the program's and Host the machine's, for people.
+	Version string
+	Host    string
+	Log     *slog.Logger
+}
+
+func (c *Config) check() error {
+	if c.Conn == nil || c.Log == nil || c.Kernel.Scan == nil {
+		return errors.New("worker: connection, log or kernel missing")
+	}
+	if c.Threads < 1 {
+		return fmt.Errorf("worker: %d threads", c.Threads)
+	}
+	if err := protocol.CheckName(c.Name); err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	if c.Coordinator != "" {
+		if err := protocol.CheckName(c.Coordinator); err != nil {
+			return fmt.Errorf("worker: coordinator: %w", err)
+		}
+	}
+	if c.Key != "" && !nkeys.IsValidPublicKey(c.Key) {
+		return fmt.Errorf("worker: %q is no public nkey", c.Key)
+	}
+	return nil
+}
+
+// Worker mines for one coordinator.
+type Worker struct {
+	cfg       Config
+	dispenser *dispenser
+	finds     *finds
+	started   atomic.Bool
+
+	mu    sync.Mutex
+	stats Stats
+}
+
+// New checks cfg. It starts nothing.
+func New(cfg Config) (*Worker, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	return &Worker{cfg: cfg, dispenser: newDispenser(), finds: newFinds(), stats: Stats{State: Looking}}, nil
+}
+
+// Run mines until ctx is cancelled, which is not an error, and returns when all
+// that it started has ended, within a second. It can run once. Losing the
+// connection or the coordinator is no reason to return: it waits for them for as
+// long as it takes. It returns an error when several networks are there and none
+// was chosen, or when the caller closes the connection.
+func (w *Worker) Run(ctx context.Context) error {
+	if w.started.Swap(true) {
+		return errors.New("worker: ran already")
+	}
+	speed := calibrate(ctx, w.cfg.Kernel, w.cfg.Threads)
+	s, err := newSession(w, speed.rate)
+	if err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	defer s.close()
+	s.log.Info("measured", "kernel", w.cfg.Kernel.Name, "threads", w.cfg.Threads, "rate", Rate(speed.rate))
+
+	var threads sync.WaitGroup
+	for range w.cfg.Threads {
+		m := miner{device: &cpu{kernel: w.cfg.Kernel, hashes: speed.slice}, dispenser: w.dispenser, finds: w.finds}
+		threads.Go(m.run)
+	}
+	err = s.run(ctx)
+	w.dispenser.close()
+	threads.Wait()
+	if err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	s.leave()
+	return nil
+}
