@@ -1,0 +1,236 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/jbcnet/jbc/hashing"
+)
+
+const (
+	// cancelEvents is how many solutions a round of the cancel bench publishes.
+	cancelEvents = 100
+	// solveBits makes a solution cost the bench about 65,000 hashes.
+	solveBits = 16
+	// sliceTime is how long one scan of the control's threads takes, as a worker's.
+	sliceTime = 250 * time.Microsecond
+)
+
+// Cancel measures how long a published solution takes to stop the last hashing
+// thread of a worker that uses threads of them: from just before the message is
+// published by another connection over loopback, through its check against the
+// worker's job, to the end of the last scan. The control, in turn with it in the
+// same run, is a raw NATS message whose handler sets a bare flag, under the same
+// load: the least that any miner on NATS could take. The figures are medians over
+// the rounds.
+func Cancel(ctx context.Context, o Options) ([]Row, error) {
+	threads := o.Threads
+	if threads == 0 {
+		threads = runtime.NumCPU()
+	}
+	defer leaveRoom(threads)()
+	params, err := easyNetwork(solveBits)
+	if err != nil {
+		return nil, err
+	}
+	r, err := newRig(ctx, params)
+	if err != nil {
+		return nil, err
+	}
+	defer r.close() //nolint:errcheck // a measured row does not depend on it
+	f, err := newFinder(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	defer f.close()
+
+	var stops, controls percentiles
+	for round := range rounds {
+		took, err := r.timeStops(ctx, f, threads)
+		if err != nil {
+			return nil, err
+		}
+		stops.add(took)
+		if took, err = r.timeControl(ctx, threads); err != nil {
+			return nil, err
+		}
+		controls.add(took)
+		if o.Progress != nil {
+			o.Progress(float64(round+1) / rounds)
+		}
+	}
+	return []Row{{
+		Kind: KindCancel, Name: "solution", Threads: threads,
+		P50us: stops.median(0), P99us: stops.median(1), ControlP50us: controls.median(0), ControlP99us: controls.median(1),
+	}}, nil
+}
+
+// timeStops has the finder solve job after job, and returns how long each solution
+// took to stop the worker.
+func (r *rig) timeStops(ctx context.Context, f *finder, threads int) ([]time.Duration, error) {
+	w, stop, err := r.mine(ctx, silent(hashing.BestKernel()), threads)
+	if err != nil {
+		return nil, err
+	}
+	defer stop() //nolint:errcheck // what it measured counts
+	var took []time.Duration
+	for range cancelEvents {
+		place, err := f.solve(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := pause(ctx, 2*time.Millisecond+rand.N(3*time.Millisecond)); err != nil {
+			return nil, err
+		}
+		before := w.Stats().LastStop.Count
+		published := time.Now()
+		if err := f.publish(place); err != nil {
+			return nil, err
+		}
+		if err := f.next(ctx); err != nil {
+			return nil, err
+		}
+		for range 200 { // the next job is out: the stop is over, or never was one
+			if s := w.Stats().LastStop; s.Count > before && !s.Parked.IsZero() {
+				took = append(took, s.Parked.Sub(published))
+				break
+			}
+			if err := pause(ctx, pollTime); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if len(took) < cancelEvents*9/10 {
+		return nil, fmt.Errorf("cancel: %d of %d solutions stopped the worker", len(took), cancelEvents)
+	}
+	return took, nil
+}
+
+// timeControl has a raw message set a flag that threads look at between scans, and
+// returns how long each took to stop the last of them.
+func (r *rig) timeControl(ctx context.Context, threads int) ([]time.Duration, error) {
+	sender, err := r.dial("control-sender")
+	if err != nil {
+		return nil, err
+	}
+	defer sender.Close()
+	receiver, err := r.dial("control-receiver")
+	if err != nil {
+		return nil, err
+	}
+	defer receiver.Close()
+	messages := make(chan struct{}, 1)
+	load := newLoad(threads)
+	sub, err := receiver.Subscribe("control", func(*nats.Msg) { load.halt.Store(true); messages <- struct{}{} })
+	if err != nil {
+		return nil, err
+	}
+	defer sub.Unsubscribe() //nolint:errcheck // the connection closes next
+	if err := receiver.Flush(); err != nil {
+		return nil, err
+	}
+	var took []time.Duration
+	for range cancelEvents {
+		load.start()
+		err := pause(ctx, 5*time.Millisecond+rand.N(5*time.Millisecond))
+		published := time.Now()
+		if err == nil {
+			err = sender.Publish("control", nil)
+		}
+		if err != nil {
+			load.halt.Store(true)
+			load.wait()
+			return nil, err
+		}
+		last := load.wait()
+		<-messages
+		took = append(took, last.Sub(published))
+	}
+	return took, nil
+}
+
+// load is threads that scan until a flag is set.
+type load struct {
+	halt    atomic.Bool
+	kernel  hashing.Kernel
+	search  hashing.Search
+	nonces  int // a scan
+	running sync.WaitGroup
+	ends    []time.Time
+}
+
+func newLoad(threads int) *load {
+	l := &load{kernel: hashing.BestKernel(), ends: make([]time.Time, threads)}
+	versions := make([]uint32, manyVersions)
+	for i := range versions {
+		versions[i] = hashing.RollVersion(0x20000000, uint32(i)) //nolint:gosec // up to 16
+	}
+	l.search = hashing.NewSearch(sample(), versions, unmeetable)
+	l.nonces = l.kernel.Calibrate(&l.search, sliceTime)
+	return l
+}
+
+func (l *load) start() {
+	l.halt.Store(false)
+	for i := range l.ends {
+		l.running.Go(func() {
+			runtime.LockOSThread() // the thread ends with the goroutine
+			hits := make([]hashing.Hit, manyVersions)
+			for !l.halt.Load() {
+				l.kernel.Scan(&l.search, 0, l.nonces, hits)
+			}
+			l.ends[i] = time.Now()
+		})
+	}
+}
+
+// wait returns when the last thread stopped.
+func (l *load) wait() time.Time {
+	l.running.Wait()
+	return slices.MaxFunc(l.ends, time.Time.Compare)
+}
+
+// silent is k at full work that reports no hits, so that a worker runs it without
+// ever ending its own job.
+func silent(k hashing.Kernel) hashing.Kernel {
+	scan := k.Scan
+	k.Scan = func(s *hashing.Search, first uint32, n int, hits []hashing.Hit) (done, found int) {
+		unmeetable := *s
+		unmeetable.Target = hashing.Target{}
+		return scan(&unmeetable, first, n, hits)
+	}
+	return k
+}
+
+// percentiles collects the median and the 99th percentile of each round.
+type percentiles [2][]float64
+
+func (p *percentiles) add(took []time.Duration) {
+	slices.Sort(took)
+	for i, at := range []int{len(took) / 2, len(took) * 99 / 100} {
+		p[i] = append(p[i], float64(took[at].Microseconds()))
+	}
+}
+
+func (p *percentiles) median(i int) float64 {
+	slices.Sort(p[i])
+	return p[i][len(p[i])/2]
+}
+
+// pause waits, or returns the context's error.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/jbcnet/jbc/hashing"
+)
+
+const allNonces = 1 << 32
+
+// scanHit is a winning header as jbc scan prints it for programs.
+type scanHit struct {
+	Nonce   uint32       `json:"nonce"`
+	Version uint32       `json:"version"` // the whole field
+	Hash    hashing.Hash `json:"hash"`
+}
+
+// scanFlags are what jbc scan takes besides the header.
+type scanFlags struct {
+	start, count uint64
+	versions     uint32
+	kernel       string
+	threads      int
+	json         bool
+}
+
+func newScan(s *shell) *cobra.Command {
+	var f scanFlags
+	cmd := &cobra.Command{
+		Use:   "scan HEADERHEX",
+		Short: "Find the nonces of a raw 80-byte header",
+		Long: `Find the nonces of a raw 80-byte header, given as 160 hex digits, whatever nonce
+it holds. A nonce wins when the hash meets the target that the header's own bits
+say. With --versions N every nonce is tried under N consecutive values of the
+version's BIP320 field (bits 13 to 28), from the header's own on.
+
+Winners are printed as they are found, in no order. The exit status is 1 when
+there is none.`,
+		Example: "  jbc scan 0100000000000000000000000000000000000000000000000000000000000000000000003ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a29ab5f49ffff001d00000000 --start 2083000000 --count 1000000",
+		Args:    exactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			w, err := f.sweep(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			return f.run(cmd.Context(), s, w)
+		},
+	}
+	cmd.Flags().Uint64Var(&f.start, "start", 0, "first nonce")
+	cmd.Flags().Uint64Var(&f.count, "count", allNonces, "how many nonces (default: all from the first on)")
+	cmd.Flags().Lookup("count").DefValue = "" // it depends on --start
+	cmd.Flags().Uint32Var(&f.versions, "versions", 1, "how many versions to try each nonce under")
+	cmd.Flags().IntVar(&f.threads, "threads", 0, "threads to hash with (0: one for every CPU)")
+	cmd.Flags().StringVar(&f.kernel, "kernel", "", "kernel to hash with (default the fastest; jbc kernels lists them)")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print a JSON object for each winner")
+	return cmd
+}
+
+// sweep turns the command line into what is to be tried.
+func (f *scanFlags) sweep(cmd *cobra.Command, text string) (*sweep, error) {
+	header, err := hashing.ParseHeader(text)
+	if err != nil {
+		return nil, usageError(err, "usage: "+cmd.UseLine())
+	}
+	target, err := header.Bits().Target()
+	if err != nil {
+		return nil, usageError(err, "the bits are bytes 72 to 75 of the header, least significant first: genesis has ffff001d")
+	}
+	if f.start >= allNonces {
+		return nil, usageError(fmt.Errorf("nonce %d is over 32 bits", f.start), "--start takes 0 to 4294967295")
+	}
+	if !cmd.Flags().Changed("count") && f.count == allNonces {
+		f.count -= f.start
+	}
+	if f.count == 0 || f.count > allNonces-f.start {
+		return nil, usageError(fmt.Errorf("%d nonces from %d on: there are 2^32 nonces", f.count, f.start),
+			fmt.Sprintf("--count takes 1 to %d here", allNonces-f.start))
+	}
+	versions, err := rollVersions(header.Version(), f.versions)
+	if err != nil {
+		return nil, err
+	}
+	m, err := newMining(f.threads, f.kernel)
+	if err != nil {
+		return nil, err
+	}
+	return &sweep{
+		header: header, target: target, versions: versions,
+		start: f.start, count: f.count, kernel: m.kernel, threads: m.threads,
+	}, nil
+}
+
+// rollVersions returns n versions whose BIP320 fields count up from that of
+// version, past its 16 bits around to zero.
+func rollVersions(version, n uint32) ([]uint32, error) {
+	if n < 1 || n > 1<<hashing.VersionRollBits {
+		return nil, usageError(fmt.Errorf("%d versions", n), "--versions takes 1 to 65536, all that BIP320 leaves to miners")
+	}
+	field := version & hashing.VersionRollMask >> hashing.VersionRollShift
+	versions := make([]uint32, n)
+	for i := range versions {
+		versions[i] = hashing.RollVersion(version, field+uint32(i))
+	}
+	return versions, nil
+}
+
+// run sweeps, prints what is found, and says at the end how much was tried.
+func (f *scanFlags) run(ctx context.Context, s *shell, w *sweep) error {
+	found := 0
+	w.hit = func(h hashing.Header) error {
+		found++
+		return f.print(s.out, h)
+	}
+	begin := time.Now()
+	err := watch(s, w, func() error { return w.run(ctx) })
+	elapsed := time.Since(begin)
+
+	tried := fmt.Sprintf("%d of %d hashes (nonces %d to %d, %d version(s)) with %s on %d thread(s), %.1f MH/s",
+		w.done.Load(), w.total(), w.start, w.start+w.count-1, len(w.versions), w.kernel.Name, w.threads,
+		float64(w.done.Load())/1e6/elapsed.Seconds())
+	switch {
+	case errors.Is(err, context.Canceled):
+		return fmt.Errorf("%w after %s: %d found", errInterrupted, tried, found)
+	case err != nil:
+		return err
+	case found == 0:
+		return fmt.Errorf("no winner: tried %s", tried)
+	}
+	if !f.json {
+		fmt.Fprintf(s.err, "tried %s\n", tried)
+	}
+	return nil
+}
+
+func (f *scanFlags) print(w io.Writer, h hashing.Header) error {
+	hit := scanHit{Nonce: h.Nonce(), Version: h.Version(), Hash: h.Hash()}
+	if f.json {
+		return json.NewEncoder(w).Encode(hit)
+	}
+	_, err := fmt.Fprintf(w, "nonce %d  version %08x  hash %s\n", hit.Nonce, hit.Version, hit.Hash)
+	return err
+}
+
+// watch runs work, with a progress bar where somebody is looking.
+func watch(s *shell, w *sweep, work func() error) error {
+	if !isTerminal(s.err) {
+		return work()
+	}
+	bar := s.progress(int64(w.total()), "hashes")
+	ended := make(chan error, 1)
+	go func() { ended <- work() }()
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-ended:
+			_ = bar.Clear()
+			return err
+		case <-tick.C:
+			_ = bar.Set64(int64(w.done.Load()))
+		}
+	}
+}
