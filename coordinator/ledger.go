@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"cmp"
 	"errors"
 	"math"
 	"slices"
@@ -35,11 +36,6 @@ type lease struct {
 
 func (l *lease) rest() interval { return interval{l.interval.first + l.done, l.interval.n - l.done} }
 
-type leaseKey struct {
-	slot uint32
-	id   uint64
-}
-
 // homeLease is the id of the lease that every live slot has from the start of a
 // job.
 const homeLease = 0
@@ -48,9 +44,9 @@ const homeLease = 0
 // what came back unsearched, what nobody had yet. No point is on loan twice at
 // once and none is lost. It is not safe for concurrent use.
 type ledger struct {
-	fresh    interval   // never leased
-	returned []interval // came back, longest ago first: goes out again before anything fresh
-	leases   map[leaseKey]*lease
+	fresh    interval              // never leased
+	returned []interval            // came back, longest ago first: goes out again before anything fresh
+	leases   map[uint32][]*lease   // on loan, by slot, in the order of their ids
 	held     map[uint32][]interval // all that a slot ever had: its shares may come late
 	lastID   uint64
 	searched uint64 // points reported as searched
@@ -61,7 +57,7 @@ type ledger struct {
 func newLedger(home, size uint64) *ledger {
 	return &ledger{
 		fresh:  interval{home, size - home},
-		leases: map[leaseKey]*lease{},
+		leases: map[uint32][]*lease{},
 		held:   map[uint32][]interval{},
 	}
 }
@@ -109,7 +105,7 @@ func (l *ledger) take(n uint64) interval {
 }
 
 func (l *ledger) lend(granted *lease) {
-	l.leases[leaseKey{granted.slot, granted.id}] = granted
+	l.leases[granted.slot] = append(l.leases[granted.slot], granted)
 	l.held[granted.slot] = append(l.held[granted.slot], granted.interval)
 }
 
@@ -122,20 +118,22 @@ var errProgress = errors.New("more points done than leased")
 // lease, or no longer. A report that says less than an earlier one changes nothing
 // but the deadline.
 func (l *ledger) Progress(slot uint32, id, done uint64, deadline time.Time) error {
-	loan := l.leases[leaseKey{slot, id}]
+	own := l.leases[slot]
+	at := slices.IndexFunc(own, func(loan *lease) bool { return loan.id == id })
 	switch {
-	case loan == nil:
+	case at < 0:
 		return protocol.LeaseGone
-	case done > loan.interval.n:
+	case done > own[at].interval.n:
 		return errProgress
 	}
+	loan := own[at]
 	if done > loan.done {
 		l.searched += done - loan.done
 		loan.done = done
 	}
 	loan.deadline = deadline
 	if loan.done == loan.interval.n {
-		delete(l.leases, leaseKey{slot, id})
+		l.leases[slot] = slices.Delete(own, at, at+1)
 	}
 	return nil
 }
@@ -143,32 +141,38 @@ func (l *ledger) Progress(slot uint32, id, done uint64, deadline time.Time) erro
 // Expire takes back the unsearched rest of every lease whose deadline is not
 // after now, and returns those leases by deadline, then slot and id.
 func (l *ledger) Expire(now time.Time) []*lease {
-	return l.takeBack(func(loan *lease) bool { return !loan.deadline.After(now) })
+	var expired []*lease
+	for slot, own := range l.leases {
+		if !slices.ContainsFunc(own, func(loan *lease) bool { return !loan.deadline.After(now) }) {
+			continue
+		}
+		l.leases[slot] = slices.DeleteFunc(own, func(loan *lease) bool {
+			if loan.deadline.After(now) {
+				return false
+			}
+			expired = append(expired, loan)
+			return true
+		})
+	}
+	slices.SortFunc(expired, func(a, b *lease) int {
+		return cmp.Or(a.deadline.Compare(b.deadline), cmp.Compare(a.slot, b.slot), cmp.Compare(a.id, b.id))
+	})
+	l.takeBack(expired)
+	return expired
 }
 
 // Release takes back what a slot has not searched.
 func (l *ledger) Release(slot uint32) []*lease {
-	return l.takeBack(func(loan *lease) bool { return loan.slot == slot })
+	released := l.leases[slot]
+	delete(l.leases, slot)
+	l.takeBack(released)
+	return released
 }
 
-func (l *ledger) takeBack(which func(*lease) bool) []*lease {
-	var back []*lease
-	for _, loan := range l.leases {
-		if which(loan) {
-			back = append(back, loan)
-		}
-	}
-	slices.SortFunc(back, func(a, b *lease) int {
-		if c := a.deadline.Compare(b.deadline); c != 0 {
-			return c
-		}
-		return compareKeys(leaseKey{a.slot, a.id}, leaseKey{b.slot, b.id})
-	})
+func (l *ledger) takeBack(back []*lease) {
 	for _, loan := range back {
-		delete(l.leases, leaseKey{loan.slot, loan.id})
 		l.returned = append(l.returned, loan.rest())
 	}
-	return back
 }
 
 // Held says whether a point was ever lent to a slot. That a lease has run out
@@ -179,23 +183,4 @@ func (l *ledger) Held(slot uint32, point uint64) bool {
 }
 
 // LeasesOf returns a slot's leases, by id.
-func (l *ledger) LeasesOf(slot uint32) []*lease {
-	var own []*lease
-	for _, loan := range l.leases {
-		if loan.slot == slot {
-			own = append(own, loan)
-		}
-	}
-	slices.SortFunc(own, func(a, b *lease) int { return compareKeys(leaseKey{0, a.id}, leaseKey{0, b.id}) })
-	return own
-}
-
-func compareKeys(a, b leaseKey) int {
-	switch {
-	case a.slot != b.slot && a.slot < b.slot, a.slot == b.slot && a.id < b.id:
-		return -1
-	case a == b:
-		return 0
-	}
-	return 1
-}
+func (l *ledger) LeasesOf(slot uint32) []*lease { return slices.Clone(l.leases[slot]) }

@@ -1,7 +1,7 @@
 package coordinator
 
 import (
-	"maps"
+	"cmp"
 	"slices"
 	"time"
 
@@ -109,12 +109,9 @@ func (r *roster) Leave(number uint32) {
 // Silent takes away the slots that were not heard for [silenceLimit] and returns
 // them by number.
 func (r *roster) Silent(now time.Time) []*slot {
-	var gone []*slot
-	for _, s := range r.sorted() {
-		if now.Sub(s.heard) >= silenceLimit {
-			gone = append(gone, s)
-			r.Leave(s.number)
-		}
+	gone := r.sorted(func(s *slot) bool { return now.Sub(s.heard) >= silenceLimit })
+	for _, s := range gone {
+		r.Leave(s.number)
 	}
 	return gone
 }
@@ -122,9 +119,17 @@ func (r *roster) Silent(now time.Time) []*slot {
 // Live returns the slots that were heard recently enough to be booked a home
 // lease, by number.
 func (r *roster) Live(now time.Time) []*slot {
-	return slices.DeleteFunc(r.sorted(), func(s *slot) bool { return now.Sub(s.heard) >= leaseTime })
+	return r.sorted(func(s *slot) bool { return now.Sub(s.heard) < leaseTime })
 }
 
-func (r *roster) sorted() []*slot {
-	return slices.SortedFunc(maps.Values(r.slots), func(a, b *slot) int { return int(a.number) - int(b.number) })
+// sorted returns the slots that keep wants, by number.
+func (r *roster) sorted(keep func(*slot) bool) []*slot {
+	var kept []*slot
+	for _, s := range r.slots {
+		if keep(s) {
+			kept = append(kept, s)
+		}
+	}
+	slices.SortFunc(kept, func(a, b *slot) int { return cmp.Compare(a.number, b.number) })
+	return kept
 }

@@ -17,20 +17,28 @@ import (
 // what a message may have.
 const statusBytes = protocol.MaxMessage / 2
 
-// answerGet answers an observer.
+// answerGet answers an observer. Blocks are read without the lock: the chain has
+// its own, and no solution should wait for a disk.
 func (c *Coordinator) answerGet(msg *nats.Msg) error {
-	answer(c, msg, func(get *protocol.Get) protocol.Message {
-		if get.Kind == protocol.KindStatus {
-			return &protocol.StatusReply{Reply: accepted(&get.Ask), Status: c.status(time.Now(), get.From)}
-		}
-		info, err := c.blockInfo(get.At)
-		if err != nil {
-			reply := accepted(&get.Ask)
-			reply.Code, reply.Detail = protocol.CodeOf(err), truncate(err.Error())
-			return &protocol.BlockReply{Reply: reply}
-		}
-		return &protocol.BlockReply{Reply: accepted(&get.Ask), Block: info}
-	})
+	var get protocol.Get
+	if err := protocol.Decode(msg.Data, &get); err != nil {
+		c.refuse(msg, protocol.Ask{}, err)
+		return nil
+	}
+	if get.Kind == protocol.KindStatus {
+		c.mu.Lock()
+		st := c.status(time.Now(), get.From)
+		c.mu.Unlock()
+		c.respond(msg, &protocol.StatusReply{Reply: accepted(&get.Ask), Status: st})
+		return nil
+	}
+	reply := protocol.BlockReply{Reply: accepted(&get.Ask)}
+	info, err := c.blockInfo(get.At)
+	if err != nil {
+		reply.Code, reply.Detail = protocol.CodeOf(err), truncate(err.Error())
+	}
+	reply.Block = info
+	c.respond(msg, &reply)
 	return nil
 }
 
@@ -50,10 +58,7 @@ func (c *Coordinator) status(now time.Time, from uint32) *protocol.Status {
 		st.Job = j.JobID
 	}
 	size := 0
-	for _, s := range c.farm.roster.sorted() {
-		if s.number < from {
-			continue
-		}
+	for _, s := range c.farm.roster.sorted(func(s *slot) bool { return s.number >= from }) {
 		w := c.farm.workerStatus(now, s)
 		if size += 400 + 120*len(w.Leases); size > statusBytes {
 			st.Next = s.number

@@ -1,0 +1,63 @@
+# make build, make test, make check: see make help.
+
+GO            ?= go
+VERSION       ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+COMMIT        ?= $(shell git rev-parse HEAD 2>/dev/null)
+GOLANGCI_LINT ?= github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+# go test: how long, and what every run gets.
+TESTFLAGS ?=
+FUZZTIME  ?= 10s
+SOAKCOUNT ?= 20
+# jbc bench: for example BENCHFLAGS="--threads 4 --json".
+BENCHFLAGS ?=
+
+LDFLAGS = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+
+.PHONY: help build test check format vet lint tidy bench fuzz soak smoke clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build ./jbc, one static file without cgo
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o jbc ./cmd/jbc
+
+test: ## run every test with the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race $(TESTFLAGS) ./...
+
+check: format vet lint tidy build test ## everything a change has to pass
+
+format: ## list files that gofmt would change, and fail if there are any
+	@files=$$(gofmt -l */); \
+	if [ -n "$$files" ]; then echo "gofmt -w these:"; echo "$$files"; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+
+lint: ## run the pinned golangci-lint (the first time builds it, about a minute)
+	$(GO) run $(GOLANGCI_LINT) run ./...
+
+tidy: ## fail if go.mod or go.sum is not tidy
+	$(GO) mod tidy -diff
+	$(GO) mod verify
+
+bench: build ## measure this machine
+	./jbc bench $(BENCHFLAGS)
+
+fuzz: ## run every fuzz target for FUZZTIME each
+	@for pkg in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			echo "$$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; \
+	done
+
+soak: ## run every test SOAKCOUNT times in random order
+	CGO_ENABLED=1 $(GO) test -race -shuffle on -count $(SOAKCOUNT) -timeout 2h $(TESTFLAGS) ./...
+
+smoke: build ## start the built program as the README says and watch it mine
+	.ci/smoke ./jbc
+
+clean: ## remove what make built
+	rm -f jbc
+	$(GO) clean -testcache
