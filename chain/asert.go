@@ -70,8 +70,8 @@ func (a ASERT) exponent(elapsed, blocks int64) int64 {
 	if hi != 0 || planned > math.MaxInt64/4 {
 		return math.MinInt64 / 2
 	}
-	lag := elapsed - int64(planned)
-	const most = math.MaxInt64 >> 17
+	const farthest, most = math.MaxInt64 / 4, math.MaxInt64 >> 17
+	lag := min(max(elapsed, -farthest), farthest) - int64(planned)
 	return min(max(lag, -most), most) * 65536 / halfLife
 }
 

@@ -134,7 +134,7 @@ func (r *reader) transaction() *wire.MsgTx {
 	inputs := r.count(smallestInput)
 	witness := inputs == 0
 	if witness { // the zero was the marker, unless a transaction has no inputs: nobody's has
-		if flag := r.take(1); flag != nil && flag[0] != byte(wire.WitnessFlag) {
+		if flag := r.take(1); flag != nil && flag[0] != wire.WitnessFlag {
 			r.fail(RuleEncoding, "transaction flag %d", flag[0])
 		}
 		inputs = r.count(smallestInput)

@@ -36,7 +36,8 @@ func (p *Params) checkPosition(b *Block, parent *node, now time.Time) error {
 // checkVersion refuses versions that a soft fork retired. The version is signed:
 // with the top bit set it is below all of them.
 func (p *Params) checkVersion(b *Block, height uint32) error {
-	version, least := int32(b.Header.Version()), int32(0)
+	version := int32(b.Header.Version())
+	var least int32
 	switch {
 	case height >= p.Forks.BIP65:
 		least = 4

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/btcsuite/btcd/wire/v2"
 	"github.com/jbcnet/jbc/hashing"
 	"github.com/jbcnet/jbc/hashing/vectortest"
 )
@@ -163,48 +162,4 @@ func decodeJSON(t *testing.T, data []byte, into any) {
 	if err := json.Unmarshal(data, into); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// FuzzDecodeBlock compares the decoder with that of package wire on any bytes:
-// both take a block or neither does, and what is taken is encoded to the same
-// bytes.
-func FuzzDecodeBlock(f *testing.F) {
-	for _, p := range []*Params{Dev(), Main(), Regtest(), Bitcoin()} {
-		f.Add(p.Genesis.Encode())
-	}
-	f.Add(segwitBlock(f))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		b, err := DecodeBlock(data)
-		if err != nil && !errors.As(err, new(*RuleError)) {
-			t.Fatalf("error %v is no RuleError", err)
-		}
-		theirs, rest := new(wire.MsgBlock), bytes.NewReader(data)
-		wireErr := theirs.Deserialize(rest)
-		if got, want := err == nil, wireErr == nil && rest.Len() == 0 && len(data) <= MaxBlockSize; got != want {
-			t.Fatalf("decoded %v (%v), package wire says %v (%v, %d bytes left)", got, err, want, wireErr, rest.Len())
-		}
-		if err != nil {
-			return
-		}
-		if got := b.Encode(); !bytes.Equal(got, data) {
-			t.Fatalf("encoded again as %x, want %x", got, data)
-		}
-		for i, tx := range b.Transactions {
-			if got, want := tx.WitnessHash(), theirs.Transactions[i].WitnessHash(); got != want {
-				t.Fatalf("transaction %d: %s, package wire says %s", i, got, want)
-			}
-		}
-	})
-}
-
-// segwitBlock returns a small block with a witness.
-func segwitBlock(t testing.TB) []byte {
-	t.Helper()
-	b := Regtest().Genesis
-	spend := &wire.MsgTx{
-		Version: 2,
-		TxIn:    []*wire.TxIn{{Witness: wire.TxWitness{{1, 2, 3}, {}}, SignatureScript: []byte{}}},
-		TxOut:   []*wire.TxOut{{Value: 7, PkScript: []byte{0x51}}},
-	}
-	return (&Block{Header: b.Header, Transactions: []*wire.MsgTx{b.Transactions[0], spend}}).Encode()
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/csv"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/big"
@@ -256,69 +255,6 @@ func TestForkVectors(t *testing.T) {
 		}
 		return len(rows)
 	})
-}
-
-func TestBlockVectors(t *testing.T) {
-	vectortest.Each(t, "blocks", func(t *testing.T, f vectortest.File) int {
-		b := checkRealBlock(t, f.Data)
-		if err := checkWitness(b, 1, true); err != nil {
-			t.Errorf("witness: %v", err)
-		}
-		return 1
-	})
-}
-
-// TestBlockfileVectors decodes whole chains and judges them by every rule of
-// sanity and position as Bitcoin's network.
-func TestBlockfileVectors(t *testing.T) {
-	vectortest.Each(t, "blockfiles", func(t *testing.T, f vectortest.File) int {
-		p := Bitcoin()
-		var parent *node
-		cases := 0
-		for raw := f.Data; len(raw) > 0; cases++ {
-			if len(raw) < 8 || hex.EncodeToString(raw[:4]) != "f9beb4d9" || len(raw) < 8+int(binary.LittleEndian.Uint32(raw[4:])) {
-				t.Fatalf("block %d: no whole record", cases)
-			}
-			size := int(binary.LittleEndian.Uint32(raw[4:]))
-			b := checkRealBlock(t, raw[8:8+size])
-			raw = raw[8+size:]
-			if parent != nil {
-				if b.Header.Prev() != parent.hash {
-					t.Fatalf("block %d: parent %s, want %s", cases, b.Header.Prev(), parent.hash)
-				}
-				if err := p.checkPosition(b, parent, time.Unix(1700000000, 0)); err != nil {
-					t.Fatalf("block %d: %v", cases, err)
-				}
-			}
-			if len(b.Transactions) == 1 {
-				if err := p.checkContext(b, uint32(cases)); err != nil {
-					t.Errorf("block %d: %v", cases, err)
-				}
-			}
-			parent = p.newNode(b.Hash(), b.Header, parent, uint64(cases))
-		}
-		return cases
-	})
-}
-
-// checkRealBlock decodes a block that Bitcoin accepted, encodes it again and runs
-// the checks of sanity.
-func checkRealBlock(t *testing.T, raw []byte) *Block {
-	t.Helper()
-	b, err := DecodeBlock(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := b.Encode(); !bytes.Equal(got, raw) {
-		t.Fatalf("block %s: encoding %x, want %x", b.Hash(), got, raw)
-	}
-	if b.Size() != len(raw) {
-		t.Errorf("block %s: size %d, want %d", b.Hash(), b.Size(), len(raw))
-	}
-	if err := checkSanity(b, Bitcoin().PowLimit); err != nil {
-		t.Errorf("block %s: %v", b.Hash(), err)
-	}
-	return b
 }
 
 func readCSV(t *testing.T, data []byte, columns int) [][]string {

@@ -30,12 +30,13 @@ func (b *Builder) requiredASERT(parent *Block) (hashing.Bits, bool) {
 	elapsed := int64(parent.Header.Time()) - int64(parent.anchor.Header.Time()) + spacing
 
 	exponent := big.NewInt((elapsed - spacing*(blocks+1)) * 65536)
-	exponent.Quo(exponent, big.NewInt(halfLife))                                                // rounds towards zero
-	whole, x := new(big.Int).DivMod(exponent, big.NewInt(65536), new(big.Int))                  // x is never negative
-	factor := new(big.Int).Mul(big.NewInt(195766423245049), x)                                  // the cubic of the
-	factor.Add(factor, new(big.Int).Mul(big.NewInt(971821376), power(x, 2)))                    // specification, by
-	factor.Add(factor, new(big.Int).Mul(big.NewInt(5127), power(x, 3)))                         // its own coefficients
-	factor.Add(factor, power(big.NewInt(2), 47)).Rsh(factor, 48).Add(factor, big.NewInt(1<<16)) //
+	exponent.Quo(exponent, big.NewInt(halfLife)) // rounds towards zero
+	// x, the fraction, is never negative; the cubic is the specification's.
+	whole, x := new(big.Int).DivMod(exponent, big.NewInt(65536), new(big.Int))
+	factor := new(big.Int).Mul(big.NewInt(195766423245049), x)
+	factor.Add(factor, new(big.Int).Mul(big.NewInt(971821376), power(x, 2)))
+	factor.Add(factor, new(big.Int).Mul(big.NewInt(5127), power(x, 3)))
+	factor.Add(factor, power(big.NewInt(2), 47)).Rsh(factor, 48).Add(factor, big.NewInt(65536))
 	next := factor.Mul(factor, target(parent.anchor.Header.Bits()))
 	if shift := whole.Int64() - 16; shift >= 0 {
 		next.Lsh(next, uint(shift))

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 var (
@@ -69,7 +70,8 @@ type DamageError struct {
 func (e *DamageError) Error() string {
 	s := fmt.Sprintf("%s is damaged: %s: %s", e.Dir, e.Where, e.What)
 	if e.Err != nil {
-		s += ": " + e.Err.Error()
+		first, _, _ := strings.Cut(e.Err.Error(), "\n") // Pebble's can have several lines
+		s += ": " + first
 	}
 	return s
 }

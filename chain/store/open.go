@@ -77,14 +77,27 @@ func (s *Store) openLocked(opts Options) error {
 	if err := s.openPebble(opts); err != nil {
 		return err
 	}
-	s.guard.armed.Store(true)
-	if err := s.checkMeta(opts.Network); err != nil {
-		if !s.failure.isFrozen() {
-			err = errors.Join(err, s.db.Close())
-		}
+	made, err := s.checkMeta(opts.Network)
+	if err == nil && !made {
+		return nil
+	}
+	if !s.failure.isFrozen() {
+		err = errors.Join(err, s.closePebble())
+	}
+	if err != nil {
 		return err
 	}
-	return nil
+	// Pebble writes the first log of a new directory in an older form, without the
+	// offsets that tell a damaged log from one that a crash cut short: what follows
+	// the damage would be gone in silence. The second log has them.
+	return s.openPebble(opts)
+}
+
+// closePebble closes what openPebble opened.
+func (s *Store) closePebble() error {
+	s.inFlight.Wait()
+	s.guard.armed.Store(false)
+	return s.db.Close()
 }
 
 // openPebble runs pebble.Open beside us: its Fatalf may park it.
@@ -104,6 +117,7 @@ func (s *Store) openPebble(opts Options) error {
 			return s.openError(r.err)
 		}
 		s.db = r.db
+		s.guard.armed.Store(true)
 		return nil
 	case <-s.failure.frozen:
 		return s.Err()
@@ -153,15 +167,19 @@ func isAccess(err error) bool {
 }
 
 // checkMeta compares format and network with ours, and writes them into an empty
-// directory.
-func (s *Store) checkMeta(network string) error {
+// directory, which it says it has made then.
+func (s *Store) checkMeta(network string) (made bool, err error) {
 	have, err := s.Get(meta, formatKey())
 	if errors.Is(err, ErrNotFound) {
-		return s.writeMeta(network)
+		return true, s.writeMeta(network)
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
+	return false, s.compareMeta(have, network)
+}
+
+func (s *Store) compareMeta(have []byte, network string) error {
 	if len(have) != 4 {
 		return &DamageError{Dir: s.dir, Where: "format record", What: fmt.Sprintf("%d bytes", len(have))}
 	}

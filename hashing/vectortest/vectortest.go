@@ -11,6 +11,8 @@ import (
 	"bytes"
 	"compress/bzip2"
 	"compress/gzip"
+	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -54,27 +56,47 @@ func Each(t *testing.T, folder string, test func(t *testing.T, f File) (cases in
 // Folder returns every file of a folder, in the order of their names.
 func Folder(t *testing.T, folder string) []File {
 	t.Helper()
-	if !slices.Contains(known(), folder) {
-		t.Fatalf("vectors: folder %q is not in the list of known ones", folder)
-	}
 	root, replaced := os.LookupEnv(variable)
 	replaced = replaced && root != ""
 	if !replaced {
 		root = ownRoot
 	}
-	requireRoot(t, root)
-	dir := filepath.Join(root, folder)
-	if _, err := os.Stat(dir); err != nil {
-		if replaced && os.IsNotExist(err) {
-			t.Skipf("vectors: %s has no folder %s", root, folder)
-		}
+	files, err := load(root, folder)
+	if replaced && errors.Is(err, errNoFolder) {
+		t.Skipf("vectors: %v", err)
+	}
+	if err != nil {
 		t.Fatalf("vectors: %v", err)
 	}
-	files := readAll(t, dir)
-	if len(files) == 0 {
-		t.Fatalf("vectors: %s is empty", dir)
-	}
 	return files
+}
+
+// errNoFolder says that a root, which has others, lacks this folder.
+var errNoFolder = errors.New("no such folder")
+
+// load reads every file of a folder of root.
+func load(root, folder string) ([]File, error) {
+	if !slices.Contains(known(), folder) {
+		return nil, fmt.Errorf("folder %q is not in the list of known ones", folder)
+	}
+	if !slices.ContainsFunc(known(), func(name string) bool { return isDir(filepath.Join(root, name)) }) {
+		// It is the wrong path, and every test would be skipped.
+		return nil, fmt.Errorf("%s has none of the folders %s", root, strings.Join(known(), " "))
+	}
+	dir := filepath.Join(root, folder)
+	if !isDir(dir) {
+		return nil, fmt.Errorf("%s: %w", dir, errNoFolder)
+	}
+	files, err := readAll(dir)
+	if err == nil && len(files) == 0 {
+		err = fmt.Errorf("%s is empty", dir)
+	}
+	return files, err
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // known lists the folders that tests of this project walk.
@@ -86,22 +108,9 @@ func known() []string {
 	}
 }
 
-// requireRoot fails where root has none of the known folders: it is the wrong
-// path, and every test would be skipped.
-func requireRoot(t *testing.T, root string) {
-	t.Helper()
-	for _, folder := range known() {
-		if info, err := os.Stat(filepath.Join(root, folder)); err == nil && info.IsDir() {
-			return
-		}
-	}
-	t.Fatalf("vectors: %s has none of the folders %s", root, strings.Join(known(), " "))
-}
-
-func readAll(t *testing.T, dir string) (files []File) {
-	t.Helper()
-	// Stat and the trailing slash follow a folder that is a link.
-	err := filepath.WalkDir(dir+string(filepath.Separator), func(path string, d fs.DirEntry, err error) error {
+func readAll(dir string) (files []File, err error) {
+	// The slash at the end follows a folder that is a link.
+	err = filepath.WalkDir(dir+string(filepath.Separator), func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -117,10 +126,7 @@ func readAll(t *testing.T, dir string) (files []File) {
 		files = append(files, File{Name: filepath.ToSlash(name), Data: data})
 		return nil
 	})
-	if err != nil {
-		t.Fatalf("vectors: %v", err)
-	}
-	return files
+	return files, err
 }
 
 // read returns a file, decompressed by the end of its name.
