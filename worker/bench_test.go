@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jbcnet/jbc/coordinator/protocol"
 	"github.com/jbcnet/jbc/hashing"
 )
 
@@ -89,6 +90,34 @@ func BenchmarkMining(b *testing.B) {
 			w.stop()
 		})
 	}
+}
+
+// BenchmarkTask is the same without the machine's other work: one miner's fastest
+// task of many beside the kernel's fastest scan of as many points in one go.
+func BenchmarkTask(b *testing.B) {
+	kernel := hashing.BestKernel()
+	job := cancelJob(1)
+	job.Rolls, job.Version = usualRolls, 0x20000000
+	d := newDispenser()
+	a := &assignment{job: job, target: job.Target()}
+	d.assign(a, newLoans(job, &protocol.Terms{ShareBits: hardBits}, []protocol.Lease{{Points: protocol.ColumnPoints}}))
+	d.loans[0].target = hashing.Target{} // finds nothing
+	hashes := kernel.Calibrate(unmeetable(), sliceBudget) * usualRolls
+	m := miner{device: &cpu{kernel: kernel, hashes: hashes}, dispenser: d, finds: newFinds(), hits: make([]hashing.Hit, 256)}
+
+	task, whole := time.Hour, time.Hour
+	for b.Loop() {
+		start := time.Now()
+		t, _ := d.take(m.device.slice)
+		m.search(&t)
+		d.put(&t)
+		task = min(task, time.Since(start))
+
+		start = time.Now()
+		kernel.Scan(t.search, 0, int(t.to-t.from), m.hits)
+		whole = min(whole, time.Since(start))
+	}
+	b.ReportMetric(float64(whole)/float64(task)*100, "%of-bare")
 }
 
 // effort is hashes and what they took.

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 const (
 	testNetwork = "test-01234567"
 	testSlot    = 5
-	patience    = 10 * time.Second // of a test for something that must happen
+	patience    = 30 * time.Second // of a test for something that must happen
 )
 
 var (

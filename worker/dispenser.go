@@ -83,7 +83,8 @@ type dispenser struct {
 	hashes     uint64 // done so far, all assignments
 	busy       int    // miners with a task
 	stop       Stop   // the last one
-	parking    bool   // a stop waits for its last miner
+	stopGen    uint64 // what gen became by it
+	parking    int    // miners that it has not reached yet
 }
 
 func newDispenser() *dispenser {
@@ -97,7 +98,7 @@ func (d *dispenser) assign(a *assignment, loans []*loan) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	a.searches, a.lent = map[searchKey]*hashing.Search{}, map[uint64]bool{}
-	d.assignment, d.loans, d.running, d.parking = a, nil, true, false
+	d.assignment, d.loans, d.running = a, nil, true
 	d.add(loans)
 	d.gen.Add(1)
 	d.wake.Broadcast()
@@ -135,22 +136,24 @@ func (d *dispenser) revoke(a *assignment, ids []uint64) {
 }
 
 // halt stops the miners; leases and how far they are stay. The moment when the
-// last of them stood still ends up in [Stop].
+// last of them let go of its task ends up in [Stop], even where the next job is
+// there by then.
 func (d *dispenser) halt(now time.Time, by hashing.Hash) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.running = false
-	d.gen.Add(1)
+	d.stopGen, d.parking = d.gen.Add(1), d.busy
 	d.stop = Stop{Count: d.stop.Count + 1, By: by, Decided: now}
-	d.parking = true
-	d.park()
+	if d.parking == 0 {
+		d.stop.Parked = now
+	}
 }
 
 // pause stops the miners for a hold, which nobody measures.
 func (d *dispenser) pause() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.running, d.parking = false, false
+	d.running = false
 	d.gen.Add(1)
 }
 
@@ -224,14 +227,10 @@ func (d *dispenser) put(t *task) {
 	t.loan.back(t.from, t.at, t.to)
 	d.hashes += (t.at - t.from) * uint64(t.assignment.job.Rolls)
 	d.busy--
-	d.park()
-}
-
-// park notes when the last miner stood still for a stop.
-func (d *dispenser) park() {
-	if d.parking && d.busy == 0 {
-		d.stop.Parked = time.Now()
-		d.parking = false
+	if d.parking > 0 && t.gen < d.stopGen {
+		if d.parking--; d.parking == 0 {
+			d.stop.Parked = time.Now()
+		}
 	}
 }
 

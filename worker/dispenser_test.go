@@ -111,6 +111,14 @@ func TestStopTellsWhenTheLastMinerStood(t *testing.T) {
 	if stop := d.account().stop; stop.Count != 1 || stop.By != (hashing.Hash{7}) || !stop.Decided.Equal(decided) || !stop.Parked.IsZero() {
 		t.Errorf("stop %+v with one miner at work, want it not parked yet", stop)
 	}
+	// The next job comes before the second miner looks up, and the first is on it.
+	next := &assignment{job: job, target: job.Target()}
+	d.assign(next, newLoans(job, &protocol.Terms{ShareBits: hardBits}, []protocol.Lease{{Points: 1 << 20}}))
+	third, _ := d.take(size)
+	d.put(&third)
+	if stop := d.account().stop; !stop.Parked.IsZero() {
+		t.Errorf("stop %+v with one miner on the solved job, want it not parked yet", stop)
+	}
 	d.put(&second)
 	if stop := d.account().stop; stop.Parked.Before(decided) {
 		t.Errorf("stop %+v with no miner at work, want the time when the last parked", stop)

@@ -58,7 +58,7 @@ type Stop struct {
 	Count   uint64       // stops so far, this one included
 	By      hashing.Hash // the solution
 	Decided time.Time    // when the message had been judged
-	Parked  time.Time    // when the last miner stood still; zero until then
+	Parked  time.Time    // when the last miner had let go of the solved job; zero until then
 }
 
 // Stats returns the state of the moment. It is safe to call at any time.
