@@ -45,7 +45,7 @@ func Cancel(ctx context.Context, o Options) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer r.close() //nolint:errcheck // a measured row does not depend on it
+	defer r.close()
 	f, err := newFinder(ctx, r)
 	if err != nil {
 		return nil, err
@@ -171,7 +171,7 @@ func newLoad(threads int) *load {
 	l := &load{kernel: hashing.BestKernel(), ends: make([]time.Time, threads)}
 	versions := make([]uint32, manyVersions)
 	for i := range versions {
-		versions[i] = hashing.RollVersion(0x20000000, uint32(i)) //nolint:gosec // up to 16
+		versions[i] = hashing.RollVersion(0x20000000, uint32(i))
 	}
 	l.search = hashing.NewSearch(sample(), versions, unmeetable)
 	l.nonces = l.kernel.Calibrate(&l.search, sliceTime)

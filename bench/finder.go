@@ -99,7 +99,7 @@ func (f *finder) solve(ctx context.Context) (protocol.Place, error) {
 	hits := make([]hashing.Hit, hashing.MaxVersions)
 	const batch = 256 // about half a millisecond with the slowest library
 	for first := uint64(0); first < protocol.ColumnPoints && ctx.Err() == nil; first += batch {
-		if _, found := k.Scan(&s, uint32(first), batch, hits); found > 0 { //nolint:gosec // below 2^32
+		if _, found := k.Scan(&s, uint32(first), batch, hits); found > 0 {
 			point := protocol.Point(f.slot)<<32 | protocol.Point(hits[0].Nonce)
 			return protocol.Place{JobID: f.job.JobID, Point: point, Roll: hits[0].Version}, nil
 		}

@@ -15,10 +15,10 @@ import (
 const (
 	// rounds is how often each row is measured; odd, so that there is a median.
 	rounds = 5
-	// defaultRow and defaultTotal bound what a row and a whole report take where
-	// the caller does not say.
+	// defaultRow and defaultTotal bound what a row and all of them take where the
+	// caller does not say, so that all that Run measures takes less than a minute.
 	defaultRow   = time.Second
-	defaultTotal = 50 * time.Second
+	defaultTotal = 30 * time.Second
 	// scanBudget is how long one call of a kernel may take, as in a worker.
 	scanBudget = 500 * time.Microsecond
 	// manyVersions is what kernels are measured with besides a single version:

@@ -26,7 +26,7 @@ func Leases(ctx context.Context, o Options) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer r.close() //nolint:errcheck // a measured row does not depend on it
+	defer r.close()
 
 	var granted atomic.Uint64
 	var asking sync.WaitGroup

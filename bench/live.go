@@ -28,7 +28,7 @@ func Live(ctx context.Context, o Options) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer r.close() //nolint:errcheck // a measured row does not depend on it
+	defer r.close()
 
 	k := hashing.BestKernel()
 	var live, bare []float64

@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 )
 
@@ -41,12 +42,34 @@ type Row struct {
 	PerSecond float64 `json:"per_second,omitempty"`
 }
 
-// WriteTable prints rows for people.
+// WriteTable prints rows for people: rates first, then what is no rate.
 func WriteTable(w io.Writer, rows []Row) error {
 	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, "kind\tname\tthreads\tversions\tMH/s\tslowest\tfastest\t")
-	for _, r := range rows {
-		fmt.Fprintf(tw, "%s\t%s\t%d\t%d\t%.2f\t%.2f\t%.2f\t\n", r.Kind, r.Name, r.Threads, r.Versions, r.MHS, r.MinMHS, r.MaxMHS)
+	if slices.ContainsFunc(rows, func(r Row) bool { return r.MHS > 0 }) {
+		fmt.Fprintln(tw, "kind\tname\tthreads\tversions\tMH/s\tslowest\tfastest\t")
 	}
-	return tw.Flush()
+	var rest []string
+	for _, r := range rows {
+		switch r.Kind {
+		case KindCancel:
+			rest = append(rest, fmt.Sprintf("A %s stops a worker of %d threads in %.0f us (median), %.0f us (99 of 100);\na raw message and a bare flag take %.0f us and %.0f us.",
+				r.Name, r.Threads, r.P50us, r.P99us, r.ControlP50us, r.ControlP99us))
+		case KindLeases:
+			rest = append(rest, fmt.Sprintf("A coordinator grants %.0f leases a second.", r.PerSecond))
+		case KindLive:
+			rest = append(rest, fmt.Sprintf("A worker on a running job makes %.1f %% of its kernel's rate.", 100*r.OfKernel))
+			fallthrough
+		default:
+			fmt.Fprintf(tw, "%s\t%s\t%d\t%d\t%.2f\t%.2f\t%.2f\t\n", r.Kind, r.Name, r.Threads, r.Versions, r.MHS, r.MinMHS, r.MaxMHS)
+		}
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	for _, line := range rest {
+		if _, err := fmt.Fprintln(w, line); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -169,7 +169,7 @@ func easyNetwork(bits int) (*chain.Params, error) {
 	}
 	genesis := *p.Genesis
 	genesis.Header.SetBits(p.PowLimit)
-	genesis.Header.SetTime(uint32(time.Now().Add(-24 * time.Hour).Unix())) //nolint:gosec // until 2106
+	genesis.Header.SetTime(uint32(time.Now().Add(-24 * time.Hour).Unix()))
 	k := hashing.BestKernel()
 	s := hashing.NewSearch(genesis.Header, []uint32{genesis.Header.Version()}, target)
 	hits := make([]hashing.Hit, 1)

@@ -137,8 +137,8 @@ func (s *session) onSolution(now time.Time, f find) {
 		s.dispenser.halt(time.Now(), f.hash)
 	}
 	s.resend(now)
-	s.log.Info("block found", "height", f.assignment.job.Height, "hash", f.hash,
-		"time", time.Unix(int64(f.header.Time()), 0).UTC(), "after", now.Sub(f.assignment.started).Round(time.Millisecond))
+	s.log.Debug("block found", "height", f.assignment.job.Height, "hash", f.hash,
+		"dated", time.Unix(int64(f.header.Time()), 0).UTC(), "after", now.Sub(f.assignment.started).Round(time.Millisecond))
 }
 
 // announce tells everybody, once, so that they stop.

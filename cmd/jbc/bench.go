@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
+	"slices"
+	"strings"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
 	"github.com/jbcnet/jbc/bench"
@@ -15,13 +15,16 @@ import (
 func newBench(s *shell) *cobra.Command {
 	var (
 		options bench.Options
+		only    []string
 		asJSON  bool
 	)
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure this machine",
-		Long:  "Measure every kernel of this machine by threads, beside plain libraries.",
-		Args:  exactArgs(0),
+		Long: "Measure every kernel of this machine by threads, beside plain libraries; what a\n" +
+			"worker makes of its kernel on a running job; how long a solution takes to stop it;\n" +
+			"how many leases a coordinator grants. Nothing else should run meanwhile.",
+		Args: exactArgs(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkThreads(options.Threads); err != nil {
 				return err
@@ -29,39 +32,37 @@ func newBench(s *shell) *cobra.Command {
 			if options.Time < 0 {
 				return usageError(fmt.Errorf("time %s is negative", options.Time), "--time takes a duration such as 2s")
 			}
-			if isTerminal(s.err) {
-				bar := s.progress(1000, "measuring")
-				options.Progress = func(done float64) { _ = bar.Set(int(1000 * done)) }
+			for _, name := range only {
+				if !slices.Contains(bench.Parts(), name) {
+					return usageError(fmt.Errorf("nothing to measure is called %q", name), "--only takes "+strings.Join(bench.Parts(), ", "))
+				}
 			}
-			rows, err := bench.Hashing(cmd.Context(), options)
-			if err != nil && !errors.Is(err, context.Canceled) {
-				return err
+			line, onTerminal := s.err.(*statusLine)
+			if onTerminal {
+				options.Progress = func(done float64) { line.Show(fmt.Sprintf("measuring  %.0f %%", 100*done)) }
 			}
-			if err != nil && len(rows) == 0 {
-				return errInterrupted
+			rows, err := bench.Run(cmd.Context(), options, only...)
+			if onTerminal {
+				line.Clear()
 			}
-			if asJSON {
-				return errors.Join(printJSON(s.out, rows), err)
+			if errors.Is(err, context.Canceled) {
+				err = errInterrupted
 			}
-			return errors.Join(bench.WriteTable(s.out, rows), err)
+			switch {
+			case len(rows) == 0: // not even one round
+			case asJSON:
+				err = errors.Join(err, printJSON(s.out, rows))
+			default:
+				err = errors.Join(err, bench.WriteTable(s.out, rows))
+			}
+			return err
 		},
 	}
 	cmd.Flags().IntVar(&options.Threads, "threads", 0, "most threads to measure with (0: one for every CPU)")
 	cmd.Flags().DurationVar(&options.Time, "time", 0, "time for each row (0: a second, less where the whole would pass a minute)")
+	cmd.Flags().StringSliceVar(&only, "only", nil, "measure only these, of "+strings.Join(bench.Parts(), ", "))
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON list of rows")
 	return cmd
-}
-
-// progress returns a bar on standard error that is gone when it is done.
-func (s *shell) progress(total int64, what string) *progressbar.ProgressBar {
-	return progressbar.NewOptions64(total,
-		progressbar.OptionSetWriter(s.err),
-		progressbar.OptionSetDescription(what),
-		progressbar.OptionThrottle(200*time.Millisecond),
-		progressbar.OptionSetPredictTime(true),
-		progressbar.OptionClearOnFinish(),
-		progressbar.OptionSetElapsedTime(false),
-	)
 }
 
 func checkThreads(n int) error {

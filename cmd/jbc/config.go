@@ -192,8 +192,11 @@ func tableName(cmd *cobra.Command) string {
 	return table
 }
 
-// isSetting says whether a flag can be set by file and environment.
-func isSetting(f *pflag.Flag) bool { return f.Name != "config" && f.Name != "help" }
+// isSetting says whether a flag can be set by file and environment. --port is no
+// setting but a short form of one, --listen, which it would quietly overrule.
+func isSetting(f *pflag.Flag) bool {
+	return f.Name != "config" && f.Name != "help" && f.Name != "port"
+}
 
 // setFlag gives f the value that conf has for it, as if the command line had.
 func setFlag(flags *pflag.FlagSet, f *pflag.Flag, conf *koanf.Koanf) error {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
@@ -98,7 +99,7 @@ func (f *coordinatorFlags) run(ctx context.Context, s *shell) (err error) {
 		return err
 	}
 	s.log.Info("coordinator", "name", f.name, "network", params.ID(), "height", dir.chain.Tip().Height,
-		"nats", farm.url, "data", f.dataDir, "version", buildVersion())
+		"nats", redact(farm.url), "data", f.dataDir, "version", buildVersion())
 	if !f.mine {
 		return explainRun(c.Run(ctx))
 	}
@@ -113,6 +114,10 @@ func (f *coordinatorFlags) newCoordinator(s *shell, params *chain.Params, dir *d
 	script, address, err := dir.payScript(params, f.address)
 	if err != nil {
 		return nil, err
+	}
+	options := chain.TemplateOptions{PayScript: script, Miner: f.name, Data: f.data}
+	if _, err := dir.chain.Template(time.Now(), options); err != nil && !errors.As(err, new(*chain.Hold)) {
+		return nil, usageError(err, "choose another text with --data")
 	}
 	s.log.Info("blocks pay to", "address", address)
 	return coordinator.New(coordinator.Config{
@@ -162,7 +167,8 @@ func (f *farmConn) close() {
 }
 
 // runBoth runs the coordinator and a worker in one process. Either's end is the
-// other's.
+// other's; on Ctrl-C the worker ends first, while somebody is there to take back its
+// leases and what it found last.
 func (f *coordinatorFlags) runBoth(ctx context.Context, s *shell, c *coordinator.Coordinator, m *mining, farm *farmConn) error {
 	m.leaveRoom()
 	conn, err := farm.dial(f.name + "-miner")
@@ -178,17 +184,19 @@ func (f *coordinatorFlags) runBoth(ctx context.Context, s *shell, c *coordinator
 	if err != nil {
 		return err
 	}
-	both, stop := context.WithCancelCause(ctx)
+	both, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
 	mining, stopMining := context.WithCancel(both)
 	defer stopMining()
+	defer context.AfterFunc(ctx, stopMining)()
 	var tasks sync.WaitGroup
 	tasks.Go(func() { stop(c.Run(both)) })
 	tasks.Go(func() {
 		select {
 		case <-c.Ready():
 			stop(w.Run(mining))
-		case <-both.Done():
+		case <-mining.Done():
+			stop(nil)
 		}
 	})
 	tasks.Go(func() { s.showProgress(both, w) })

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -10,12 +12,21 @@ import (
 )
 
 // dial connects to NATS, now or as soon as there is a server.
-func dial(url, name string, opts []nats.Option) (*nats.Conn, error) {
-	conn, err := nats.Connect(url, append(protocol.ConnectOptions(name), opts...)...)
+func dial(server, name string, opts []nats.Option) (*nats.Conn, error) {
+	conn, err := nats.Connect(server, append(protocol.ConnectOptions(name), opts...)...)
 	if err != nil {
-		return nil, withHint(fmt.Errorf("NATS server %s: %w", url, err), "an address looks like nats://HOST:4222; credentials come from NATS_CREDS, NATS_NKEY or NATS_USER and NATS_PASSWORD")
+		return nil, withHint(fmt.Errorf("NATS server %s: %w", redact(server), withoutURL(err)), "an address looks like nats://HOST:4222; credentials come from NATS_CREDS, NATS_NKEY or NATS_USER and NATS_PASSWORD")
 	}
 	return conn, nil
+}
+
+// withoutURL takes the address out of an error about it: a password may be in it.
+func withoutURL(err error) error {
+	var parse *url.Error
+	if errors.As(err, &parse) {
+		return parse.Err
+	}
+	return err
 }
 
 // serverURL returns where clients connect: what is given, or the default of a

@@ -34,7 +34,8 @@ func TestCtrlCEndsABench(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out, errs bytes.Buffer
-	if status := run(ctx, []string{"bench", "--time", "1h"}, &out, &errs); status != exitInterrupted {
+	status := run(ctx, []string{"bench", "--time", "1h"}, &out, &errs)
+	if status != exitInterrupted || errs.String() != "jbc: interrupted\n" {
 		t.Errorf("exit status %d, want %d; standard error: %s", status, exitInterrupted, errs.String())
 	}
 }
@@ -72,4 +73,11 @@ func (w *watcher) Write(p []byte) (int, error) {
 		w.once.Do(w.then)
 	}
 	return len(p), nil
+}
+
+func TestDescribeSweep(t *testing.T) {
+	got := describeSweep(3<<30, 1<<32, 100*time.Second)
+	if want := " 75.0 %  32.2 MH/s  33s left"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }

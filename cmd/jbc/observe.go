@@ -56,7 +56,7 @@ func (f *observerFlags) open(ctx context.Context, s *shell) (*observer, error) {
 	conn, err := nats.Connect(url, append(append(protocol.ConnectOptions("observer"), opts...),
 		nats.RetryOnFailedConnect(false), nats.Timeout(connectTime))...)
 	if err != nil {
-		return nil, withHint(fmt.Errorf("NATS server %s: %w", redact(url), err), "start jbc coordinator on this machine, or say where the server is with --nats or NATS_URL")
+		return nil, withHint(fmt.Errorf("NATS server %s: %w", redact(url), withoutURL(err)), "start jbc coordinator on this machine, or say where the server is with --nats or NATS_URL")
 	}
 	found, err := protocol.Discover(ctx, conn, discoverTime)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/jbcnet/jbc/hashing"
+	"github.com/jbcnet/jbc/worker"
 )
 
 const allNonces = 1 << 32
@@ -116,15 +117,18 @@ func (f *scanFlags) run(ctx context.Context, s *shell, w *sweep) error {
 	found := 0
 	w.hit = func(h hashing.Header) error {
 		found++
+		if line, onTerminal := s.err.(*statusLine); onTerminal {
+			line.Clear() // both may be the same terminal
+		}
 		return f.print(s.out, h)
 	}
 	begin := time.Now()
 	err := watch(s, w, func() error { return w.run(ctx) })
 	elapsed := time.Since(begin)
 
-	tried := fmt.Sprintf("%d of %d hashes (nonces %d to %d, %d version(s)) with %s on %d thread(s), %.1f MH/s",
+	tried := fmt.Sprintf("%d of %d hashes (nonces %d to %d, %d version(s)) with %s on %d thread(s), %s",
 		w.done.Load(), w.total(), w.start, w.start+w.count-1, len(w.versions), w.kernel.Name, w.threads,
-		float64(w.done.Load())/1e6/elapsed.Seconds())
+		worker.Rate(float64(w.done.Load())/elapsed.Seconds()))
 	switch {
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("%w after %s: %d found", errInterrupted, tried, found)
@@ -148,23 +152,30 @@ func (f *scanFlags) print(w io.Writer, h hashing.Header) error {
 	return err
 }
 
-// watch runs work, with a progress bar where somebody is looking.
+// watch runs work, with a status line where somebody is looking.
 func watch(s *shell, w *sweep, work func() error) error {
-	if !isTerminal(s.err) {
+	line, onTerminal := s.err.(*statusLine)
+	if !onTerminal {
 		return work()
 	}
-	bar := s.progress(int64(w.total()), "hashes")
-	ended := make(chan error, 1)
+	defer line.Clear()
+	begin, ended := time.Now(), make(chan error, 1)
 	go func() { ended <- work() }()
-	tick := time.NewTicker(250 * time.Millisecond)
+	tick := time.NewTicker(statusEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case err := <-ended:
-			_ = bar.Clear()
 			return err
-		case <-tick.C:
-			_ = bar.Set64(int64(w.done.Load()))
+		case now := <-tick.C:
+			line.Show(describeSweep(w.done.Load(), w.total(), now.Sub(begin)))
 		}
 	}
+}
+
+// describeSweep is the status line: how far, how fast, how long still.
+func describeSweep(done, total uint64, elapsed time.Duration) string {
+	rate := float64(done) / elapsed.Seconds()
+	left := time.Duration(float64(total-done) / max(rate, 1) * float64(time.Second))
+	return fmt.Sprintf("%5.1f %%  %s  %s left", 100*float64(done)/float64(total), worker.Rate(rate), left.Round(time.Second))
 }
