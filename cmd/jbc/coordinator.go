@@ -179,7 +179,7 @@ func (f *coordinatorFlags) runBoth(ctx context.Context, s *shell, c *coordinator
 	w, err := worker.New(worker.Config{
 		Conn: conn, Network: c.Network(), Coordinator: f.name, Key: c.PublicKey(),
 		Name: protocol.MakeName(f.name + "-miner"), Kernel: m.kernel, Threads: m.threads,
-		Version: buildVersion(), Host: hostName(), Log: s.log,
+		Version: buildVersion(), Host: hostName(), Log: troubles(s.log),
 	})
 	if err != nil {
 		return err
