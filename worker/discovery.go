@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -33,6 +34,21 @@ type coordinator struct {
 	network, name, key string
 }
 
+// complete says whether c says all that discovery would: the id of a network ends
+// in a dash and 8 hex digits.
+func (c coordinator) complete() bool {
+	return c.name != "" && c.key != "" && networkID.MatchString(c.network)
+}
+
+// networkID is the form of chain.Params.ID.
+var networkID = regexp.MustCompile(`^[a-z0-9-]+-[0-9a-f]{8}$`)
+
+// on says whether c is on the network called network, by name or by id; empty is
+// any.
+func (c coordinator) on(network string) bool {
+	return network == "" || c.network == network || c.network[:max(0, len(c.network)-9)] == network
+}
+
 // search is the search for a coordinator.
 type search struct {
 	settled bool
@@ -45,6 +61,9 @@ type search struct {
 // look asks who is there and chooses, until there is somebody to choose.
 func (s *session) look(now time.Time) error {
 	l := &s.search
+	if told := (coordinator{s.cfg.Network, s.cfg.Coordinator, s.cfg.Key}); told.complete() {
+		return s.settle(now, told)
+	}
 	if len(l.found) > 0 && !now.Before(l.decide) {
 		c, err := choose(s.cfg, l.found)
 		if err == nil {
@@ -90,7 +109,7 @@ func (s *session) onAnswer(now time.Time, m *nats.Msg) error {
 		return nil // among them the server's "no responders"
 	}
 	c := coordinator{ping.Metadata[protocol.MetaNetwork], ping.Metadata[protocol.MetaName], ping.Metadata[protocol.MetaKey]}
-	if c.network == "" || strings.ContainsAny(c.network, ".*> \t\r\n") || protocol.CheckName(c.name) != nil || !nkeys.IsValidPublicKey(c.key) {
+	if !networkID.MatchString(c.network) || protocol.CheckName(c.name) != nil || !nkeys.IsValidPublicKey(c.key) {
 		return nil
 	}
 	if slices.Contains(l.found, c) || len(l.found) == maxFound {
@@ -120,7 +139,7 @@ func choose(cfg *Config, found []coordinator) (coordinator, error) {
 		return coordinator{}, fmt.Errorf("%w: %s: choose one with --network", ErrSeveralNetworks, strings.Join(networks, ", "))
 	}
 	for _, c := range found {
-		if (cfg.Network == "" || cfg.Network == c.network) && (cfg.Coordinator == "" || cfg.Coordinator == c.name) &&
+		if c.on(cfg.Network) && (cfg.Coordinator == "" || cfg.Coordinator == c.name) &&
 			(cfg.Key == "" || cfg.Key == c.key) {
 			return c, nil
 		}

@@ -21,8 +21,9 @@ type Config struct {
 	// need not be connected yet, and should have no subscriptions that could
 	// delay this worker's.
 	Conn *nats.Conn
-	// Network is the id of the network to mine on, such as "dev-1a2b3c4d"; empty
-	// takes the one that is found, if it is the only one.
+	// Network is the network to mine on, by name or by id, such as "dev" or
+	// "dev-1a2b3c4d"; empty takes the one that is found, if it is the only one. With
+	// its id, Coordinator and Key nothing has to be found.
 	Network string
 	// Coordinator is the name of the one to work for; empty takes the first found.
 	Coordinator string
@@ -53,6 +54,11 @@ func (c *Config) check() error {
 	if c.Coordinator != "" {
 		if err := protocol.CheckName(c.Coordinator); err != nil {
 			return fmt.Errorf("worker: coordinator: %w", err)
+		}
+	}
+	if c.Network != "" {
+		if err := protocol.CheckName(c.Network); err != nil {
+			return fmt.Errorf("worker: network: %w", err)
 		}
 	}
 	if c.Key != "" && !nkeys.IsValidPublicKey(c.Key) {

@@ -34,7 +34,7 @@ func newWorker(s *shell) *cobra.Command {
 	flags.IntVar(&f.threads, "threads", 0, "threads to mine with (0: one for every CPU)")
 	flags.StringVar(&f.kernel, "kernel", "", "kernel to mine with (default the fastest; jbc kernels lists them)")
 	flags.StringVar(&f.name, "name", "", "this worker's `name` (default the host name and four random digits)")
-	flags.StringVar(&f.network, "network", "", "`id` of the network to mine on, such as dev-1a2b3c4d (default the one that is there)")
+	flags.StringVar(&f.network, "network", "", "name or `id` of the network to mine on (default the one that is there)")
 	flags.StringVar(&f.coordinator, "coordinator", "", "`name` of the coordinator to mine for (default the first found)")
 	flags.StringVar(&f.key, "key", "", "the coordinator's public `nkey` (default that of the first met)")
 	f.nats.add(cmd, "default nats://"+defaultListen)
