@@ -28,9 +28,10 @@ const (
 // thread of a worker that uses threads of them: from just before the message is
 // published by another connection over loopback, through its check against the
 // worker's job, to the end of the last scan. The control, in turn with it in the
-// same run, is a raw NATS message whose handler sets a bare flag, under the same
-// load: the least that any miner on NATS could take. The figures are medians over
-// the rounds.
+// same run and under the same load, the coordinator's work on the solution
+// included, hears the same raw message in a handler that sets a bare flag: the
+// least that any miner on NATS could take. The figures are medians over the
+// rounds.
 func Cancel(ctx context.Context, o Options) ([]Row, error) {
 	threads := o.Threads
 	if threads == 0 {
@@ -59,7 +60,7 @@ func Cancel(ctx context.Context, o Options) ([]Row, error) {
 			return nil, err
 		}
 		stops.add(took)
-		if took, err = r.timeControl(ctx, threads); err != nil {
+		if took, err = r.timeControl(ctx, f, threads); err != nil {
 			return nil, err
 		}
 		controls.add(took)
@@ -73,8 +74,7 @@ func Cancel(ctx context.Context, o Options) ([]Row, error) {
 	}}, nil
 }
 
-// timeStops has the finder solve job after job, and returns how long each solution
-// took to stop the worker.
+// timeStops returns how long each of the finder's solutions took to stop a worker.
 func (r *rig) timeStops(ctx context.Context, f *finder, threads int) ([]time.Duration, error) {
 	w, stop, err := r.mine(ctx, silent(hashing.BestKernel()), threads)
 	if err != nil {
@@ -83,19 +83,9 @@ func (r *rig) timeStops(ctx context.Context, f *finder, threads int) ([]time.Dur
 	defer stop() //nolint:errcheck // what it measured counts
 	var took []time.Duration
 	for range cancelEvents {
-		place, err := f.solve(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if err := pause(ctx, 2*time.Millisecond+rand.N(3*time.Millisecond)); err != nil {
-			return nil, err
-		}
 		before := w.Stats().LastStop.Count
-		published := time.Now()
-		if err := f.publish(place); err != nil {
-			return nil, err
-		}
-		if err := f.next(ctx); err != nil {
+		published, err := f.event(ctx)
+		if err != nil {
 			return nil, err
 		}
 		for range 200 { // the next job is out: the stop is over, or never was one
@@ -114,44 +104,49 @@ func (r *rig) timeStops(ctx context.Context, f *finder, threads int) ([]time.Dur
 	return took, nil
 }
 
-// timeControl has a raw message set a flag that threads look at between scans, and
-// returns how long each took to stop the last of them.
-func (r *rig) timeControl(ctx context.Context, threads int) ([]time.Duration, error) {
-	sender, err := r.dial("control-sender")
+// event publishes a solution while everybody hashes, and returns when it did so.
+// It waits for the next job.
+func (f *finder) event(ctx context.Context) (published time.Time, err error) {
+	place, err := f.solve(ctx)
+	if err != nil {
+		return published, err
+	}
+	if err := pause(ctx, 2*time.Millisecond+rand.N(3*time.Millisecond)); err != nil {
+		return published, err
+	}
+	published = time.Now()
+	if err := f.publish(place); err != nil {
+		return published, err
+	}
+	return published, f.next(ctx)
+}
+
+// timeControl returns how long each of the finder's solutions took to stop threads
+// that look at a flag between scans, which is set for any message.
+func (r *rig) timeControl(ctx context.Context, f *finder, threads int) ([]time.Duration, error) {
+	conn, err := r.dial("control")
 	if err != nil {
 		return nil, err
 	}
-	defer sender.Close()
-	receiver, err := r.dial("control-receiver")
-	if err != nil {
-		return nil, err
-	}
-	defer receiver.Close()
-	messages := make(chan struct{}, 1)
+	defer conn.Close()
 	load := newLoad(threads)
-	sub, err := receiver.Subscribe("control", func(*nats.Msg) { load.halt.Store(true); messages <- struct{}{} })
-	if err != nil {
+	if _, err := conn.Subscribe(f.subj.SolvedAny(), func(*nats.Msg) { load.halt.Store(true) }); err != nil {
 		return nil, err
 	}
-	defer sub.Unsubscribe() //nolint:errcheck // the connection closes next
-	if err := receiver.Flush(); err != nil {
+	if err := conn.Flush(); err != nil {
 		return nil, err
 	}
 	var took []time.Duration
 	for range cancelEvents {
 		load.start()
-		err := pause(ctx, 5*time.Millisecond+rand.N(5*time.Millisecond))
-		published := time.Now()
-		if err == nil {
-			err = sender.Publish("control", nil)
-		}
+		published, err := f.event(ctx)
 		if err != nil {
 			load.halt.Store(true)
-			load.wait()
-			return nil, err
 		}
 		last := load.wait()
-		<-messages
+		if err != nil {
+			return nil, err
+		}
 		took = append(took, last.Sub(published))
 	}
 	return took, nil
