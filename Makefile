@@ -53,8 +53,10 @@ fuzz: ## run every fuzz target for FUZZTIME each
 		done; \
 	done
 
-soak: ## run every test SOAKCOUNT times in random order
-	CGO_ENABLED=1 $(GO) test -race -shuffle on -count $(SOAKCOUNT) -timeout 2h $(TESTFLAGS) ./...
+soak: ## run the long proofs, then every other test SOAKCOUNT times in random order
+	JBC_SOAK=1 $(GO) test -count 1 -v -timeout 2h $(TESTFLAGS) ./bench/farm ./chain
+	CGO_ENABLED=1 $(GO) test -race -shuffle on -count $(SOAKCOUNT) -timeout 2h $(TESTFLAGS) \
+		$$($(GO) list ./... | grep -v /bench/farm)
 
 smoke: build ## start the built program as the README says and watch it mine
 	.ci/smoke ./jbc

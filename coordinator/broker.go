@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"github.com/jbcnet/jbc/coordinator/protocol"
 )
 
 // BrokerConfig says where the embedded NATS server listens.
@@ -24,8 +26,9 @@ const (
 	// maxPending bounds what the server holds for a client that does not read. At
 	// NATS's default of 64 MiB twenty stalled workers cost over a gigabyte.
 	maxPending = 1 << 20
-	// maxPayload is NATS's own default, said here because messages rely on it.
-	maxPayload = 1 << 20
+	// maxPayload has to stay well below maxPending: a message that is as large cuts
+	// off everybody who listens, and so the whole farm. NATS's default is as large.
+	maxPayload = 2 * protocol.MaxMessage
 	// brokerPing and brokerPings notice a dead client in about 2.5 s.
 	brokerPing  = time.Second
 	brokerPings = 2

@@ -96,6 +96,9 @@ func (c *Coordinator) Run(ctx context.Context) error {
 		return err
 	}
 	defer subs.close()
+	if c.cfg.Conn.IsConnected() {
+		_ = c.cfg.Conn.FlushTimeout(flushTime) // until then nobody is heard; an error is the connection's, which tries on
+	}
 	c.watchConnection()
 
 	var tasks sync.WaitGroup
@@ -114,11 +117,14 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	close(c.ready)
 	tasks.Wait()
 	c.waiting.Wait()
-	if cause := context.Cause(running); !errors.Is(cause, context.Canceled) {
-		return cause
+	if ctx.Err() != nil && errors.Is(context.Cause(running), context.Cause(ctx)) {
+		return nil
 	}
-	return nil
+	return context.Cause(running)
 }
+
+// flushTime is how long the server may take to hear what is subscribed to.
+const flushTime = 2 * time.Second
 
 // begin opens a new epoch and brings back the jobs that can still be solved.
 func (c *Coordinator) begin(now time.Time) error {

@@ -26,8 +26,19 @@ type job struct {
 	ledger *ledger
 	// credited are the headers that counted as shares, by 8 bytes of their hash.
 	credited map[uint64]struct{}
-	// solved are the accepted solutions, and whether a slot was credited with them.
-	solved map[hashing.Hash]bool
+	// solved are the accepted solutions, each to be credited to one slot.
+	solved map[hashing.Hash]*credit
+}
+
+// credit is what an accepted solution is worth to the slot that claims it.
+type credit struct {
+	given bool
+	// ledger is the job's, as far as it was not over when the solution came: it
+	// says who may claim.
+	ledger *ledger
+	// share says that the solution is a share too. It is none when it counted as
+	// one before, or its job was over.
+	share bool
 }
 
 // newJob makes a template ready for hashing.
@@ -45,13 +56,13 @@ func newJob(kind, coordinator string, id protocol.JobID, t chain.Template, spaci
 		made:     now,
 		ledger:   newLedger(homePoints, wholeLine),
 		credited: map[uint64]struct{}{},
-		solved:   map[hashing.Hash]bool{},
+		solved:   map[hashing.Hash]*credit{},
 	}
 }
 
 // restoredJob brings back a job of an earlier epoch, which can only be solved.
 func restoredJob(wire protocol.Job, t chain.Template) *job {
-	return &job{Job: wire, template: t, solved: map[hashing.Hash]bool{}}
+	return &job{Job: wire, template: t, solved: map[hashing.Hash]*credit{}}
 }
 
 // Block returns the solved block at a place of the job.

@@ -31,7 +31,7 @@ func (f *farm) Share(now time.Time, worker string, c *protocol.Claim) (hashing.H
 		return hash, protocol.HighHash
 	case j.credited == nil:
 		return hash, protocol.Stale
-	case c.Point.Column() != s.number && !j.ledger.Held(s.number, uint64(c.Point)):
+	case !j.ledger.MayFind(s.number, c.Point):
 		s.refused++
 		return hash, protocol.NotLeased
 	case !j.credit(hash):
@@ -81,29 +81,32 @@ func (f *farm) Solution(p protocol.Place) (*job, hashing.Header, error) {
 	return j, header, nil
 }
 
-// Accepted notes that a solution's block is in the chain's store.
+// Accepted notes that a solution's block is in the chain's store. It has to be
+// called before the next job starts, which ends the account of this one.
 func (f *farm) Accepted(j *job, hash hashing.Hash) {
-	if _, noted := j.solved[hash]; !noted {
-		j.solved[hash] = false
+	if j.solved[hash] == nil {
+		j.solved[hash] = &credit{ledger: j.ledger, share: j.credited != nil && j.credit(hash)}
 	}
 }
 
 // CreditSolution counts an accepted solution, once, as a block of the slot that
 // claims it under its MAC, and as a share if it did not count as one yet. The
 // broadcast of a solution may be seen, and its job be over, before the claim.
+// Everybody sees that broadcast, so a slot that can't have found it is not
+// believed.
 func (f *farm) CreditSolution(now time.Time, worker string, c *protocol.Claim) {
 	j, s, err := f.claimant(now, worker, c)
 	if err != nil {
 		return
 	}
 	header := j.Header(c.Point, c.Roll)
-	hash := header.Hash()
-	if credited, accepted := j.solved[hash]; !accepted || credited {
+	due := j.solved[header.Hash()]
+	if due == nil || due.given || due.ledger != nil && !due.ledger.MayFind(s.number, c.Point) {
 		return
 	}
-	j.solved[hash] = true
+	due.given, due.ledger = true, nil
 	s.blocks++
-	if j.credited != nil && !j.credit(hash) {
+	if !due.share {
 		return
 	}
 	terms, ok := s.termsNumbered(c.Terms)

@@ -42,8 +42,8 @@ func SigningKey(dataDir string) (nkeys.KeyPair, error) {
 }
 
 // Secret returns the first line of the file at path, which create provides and
-// mode 0600 protects when there is none yet. A file that others can read is
-// refused.
+// mode 0600 protects when there is none yet. A file that others can read, or that
+// is empty, is refused and left as it is.
 func Secret(path string, create func() ([]byte, error)) ([]byte, error) {
 	secret, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -63,7 +63,10 @@ func Secret(path string, create func() ([]byte, error)) ([]byte, error) {
 		return nil, fmt.Errorf("%s can be read by others (mode %04o): chmod 600 it", path, info.Mode().Perm())
 	}
 	line, _, _ := bytes.Cut(secret, []byte("\n"))
-	return bytes.TrimSpace(line), nil
+	if line = bytes.TrimSpace(line); len(line) == 0 {
+		return nil, fmt.Errorf("%s is empty: restore it, or remove it to have a new one made", path)
+	}
+	return line, nil
 }
 
 // writeSecret makes the file whole or not at all, so that no crash leaves half a
@@ -84,5 +87,18 @@ func writeSecret(path string, secret []byte) (err error) {
 	if err = errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	if err = os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir has a new file's name survive a power loss too: what is paid to a key
+// that is gone is lost.
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }

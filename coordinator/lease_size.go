@@ -57,8 +57,14 @@ func termsFor(number uint64, hs float64, rolls int) protocol.Terms {
 // than [termsSlack].
 func (s *slot) reviseTerms(now time.Time, rolls int) {
 	revised := termsFor(s.terms.Number+1, s.rate(now), rolls)
-	had, want := float64(s.terms.HomePoints), float64(revised.HomePoints)
+	had, want := shareHashes(s.terms), shareHashes(revised) // leases end at a column, a share's hashes nowhere
 	if want > had*termsSlack || want < had/termsSlack {
 		s.previous, s.terms = s.terms, revised
 	}
+}
+
+// shareHashes returns how many hashes a share under these terms takes on average.
+func shareHashes(t protocol.Terms) float64 {
+	target, _, _ := t.ShareBits.Decode() // our own
+	return target.Hashes()
 }

@@ -40,6 +40,10 @@ func (l *lease) rest() interval { return interval{l.interval.first + l.done, l.i
 // job.
 const homeLease = 0
 
+// maxLeases is how many leases a slot may have at once. An honest worker has a
+// few, and a message can list twice as many.
+const maxLeases = 32
+
 // ledger keeps the account of one job's line of points: what is on loan to whom,
 // what came back unsearched, what nobody had yet. No point is on loan twice at
 // once and none is lost. It is not safe for concurrent use.
@@ -72,11 +76,11 @@ func (l *ledger) Book(slot uint32, home interval, deadline time.Time) {
 }
 
 // Lease lends a slot n points, in at most maxPieces intervals: first what came
-// back, the oldest first, then fresh points. It lends less where pieces are small
-// or the line is used up.
+// back, the oldest first, then fresh points. It lends less where pieces are small,
+// the slot has [maxLeases] or the line is used up.
 func (l *ledger) Lease(slot uint32, n uint64, maxPieces int, deadline time.Time) []*lease {
 	var lent []*lease
-	for n > 0 && len(lent) < maxPieces {
+	for n > 0 && len(lent) < maxPieces && len(l.leases[slot]) < maxLeases {
 		piece := l.take(n)
 		if piece.n == 0 {
 			break
@@ -175,11 +179,13 @@ func (l *ledger) takeBack(back []*lease) {
 	}
 }
 
-// Held says whether a point was ever lent to a slot. That a lease has run out
+// MayFind says whether a slot may claim what it finds at a point: one in its own
+// column, or one that was ever lent to it. That a lease has run out
 // since does not matter: its share was found while it lasted, or costs nobody
 // anything.
-func (l *ledger) Held(slot uint32, point uint64) bool {
-	return slices.ContainsFunc(l.held[slot], func(iv interval) bool { return iv.has(point) })
+func (l *ledger) MayFind(slot uint32, point protocol.Point) bool {
+	return point.Column() == slot ||
+		slices.ContainsFunc(l.held[slot], func(iv interval) bool { return iv.has(uint64(point)) })
 }
 
 // LeasesOf returns a slot's leases, by id.

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/datadriven"
+
+	"github.com/jbcnet/jbc/coordinator/protocol"
 )
 
 // TestLedgerHistories replays the histories in testdata/ledger. A slot is written
@@ -63,7 +65,7 @@ func (h *ledgerHistory) run(t *testing.T, d *datadriven.TestData) string {
 	case "release": // release wN
 		return h.list("released lease", h.ledger.Release(slotOf(0)))
 	case "held": // held wN POINT
-		return fmt.Sprintln(h.ledger.Held(slotOf(0), number(1)))
+		return fmt.Sprintln(h.ledger.MayFind(slotOf(0), protocol.Point(number(1))))
 	}
 	t.Fatalf("%s: no command %q", d.Pos, d.Cmd)
 	return ""

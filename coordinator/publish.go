@@ -118,7 +118,11 @@ func (c *Coordinator) waitConnected(ctx context.Context) error {
 	}
 	c.log.Warn("the NATS server is away, trying on", "servers", c.cfg.Conn.Servers())
 	select {
-	case <-connected:
+	case <-connected: // for the first time, of which no handler hears
+		c.log.Info("connected to the NATS server", "url", c.cfg.Conn.ConnectedUrlRedacted())
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.republish()
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

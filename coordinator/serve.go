@@ -70,7 +70,7 @@ func (c *Coordinator) answerAsk(msg *nats.Msg) error {
 	now, worker := time.Now(), protocol.LastToken(msg.Subject)
 	kind, err := protocol.KindOf(msg.Data)
 	if err != nil {
-		c.refuse(msg, protocol.Ask{}, err)
+		c.refuse(msg, err)
 		return nil
 	}
 	switch kind {
@@ -94,7 +94,7 @@ func (c *Coordinator) answerAsk(msg *nats.Msg) error {
 	case protocol.KindSolution:
 		return c.answerSolution(now, worker, msg)
 	default:
-		c.refuse(msg, protocol.Ask{Kind: kind}, fmt.Errorf("%w: %q", protocol.UnknownKind, kind))
+		c.refuse(msg, fmt.Errorf("%w: %q", protocol.UnknownKind, kind))
 	}
 	return nil
 }
@@ -110,7 +110,7 @@ type asker[T any] interface {
 func answer[T any, P asker[T]](c *Coordinator, msg *nats.Msg, decide func(P) protocol.Message) {
 	request := P(new(T))
 	if err := protocol.Decode(msg.Data, request); err != nil {
-		c.refuse(msg, protocol.Ask{}, err)
+		c.refuse(msg, err)
 		return
 	}
 	c.mu.Lock()
@@ -119,8 +119,10 @@ func answer[T any, P asker[T]](c *Coordinator, msg *nats.Msg, decide func(P) pro
 	c.respond(msg, reply)
 }
 
-// refuse counts a message that could not be read and answers with its code.
-func (c *Coordinator) refuse(msg *nats.Msg, ask protocol.Ask, err error) {
+// refuse counts a message that could not be read and answers with its code, and
+// with its kind and number as far as these could.
+func (c *Coordinator) refuse(msg *nats.Msg, err error) {
+	ask := protocol.AskOf(msg.Data)
 	c.mu.Lock()
 	reply := c.farm.refusal(&ask, err)
 	c.mu.Unlock()
@@ -139,6 +141,7 @@ func (c *Coordinator) verdict(ask *protocol.Ask, err error) protocol.Reply {
 func (c *Coordinator) join(now time.Time, worker string, join *protocol.Join) protocol.Message {
 	if join.Name != worker {
 		reply := c.farm.refusal(&join.Ask, protocol.Malformed)
+		reply.Detail = fmt.Sprintf("name %q on the subject of %q", join.Name, truncate(worker))
 		return &reply
 	}
 	reply := c.farm.Join(now, *join, randomSecret())
@@ -153,7 +156,7 @@ func (c *Coordinator) join(now time.Time, worker string, join *protocol.Join) pr
 func (c *Coordinator) answerSolution(now time.Time, worker string, msg *nats.Msg) error {
 	var claim protocol.Claim
 	if err := protocol.Decode(msg.Data, &claim); err != nil {
-		c.refuse(msg, protocol.Ask{Kind: protocol.KindSolution}, err)
+		c.refuse(msg, err)
 		return nil
 	}
 	c.mu.Lock()
@@ -194,7 +197,7 @@ func (c *Coordinator) hearSolved(msg *nats.Msg) error {
 	now := time.Now()
 	var solved protocol.Solved
 	if err := protocol.Decode(msg.Data, &solved); err != nil {
-		c.refuse(&nats.Msg{}, protocol.Ask{}, err)
+		c.refuse(&nats.Msg{}, err)
 		return nil
 	}
 	if solved.Coordinator != c.cfg.Name {

@@ -1,6 +1,8 @@
 package coordinator
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"strconv"
@@ -9,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/jbcnet/jbc/chain"
+	"github.com/jbcnet/jbc/chain/store"
 	"github.com/jbcnet/jbc/coordinator/protocol"
 	"github.com/jbcnet/jbc/hashing"
 )
@@ -21,8 +24,16 @@ const statusBytes = protocol.MaxMessage / 2
 // its own, and no solution should wait for a disk.
 func (c *Coordinator) answerGet(msg *nats.Msg) error {
 	var get protocol.Get
-	if err := protocol.Decode(msg.Data, &get); err != nil {
-		c.refuse(msg, protocol.Ask{}, err)
+	kind, err := protocol.KindOf(msg.Data)
+	switch {
+	case err != nil:
+	case kind != protocol.KindStatus && kind != protocol.KindBlock:
+		err = fmt.Errorf("%w: %q", protocol.UnknownKind, kind)
+	default:
+		err = protocol.Decode(msg.Data, &get)
+	}
+	if err != nil {
+		c.refuse(msg, err)
 		return nil
 	}
 	if get.Kind == protocol.KindStatus {
@@ -33,11 +44,10 @@ func (c *Coordinator) answerGet(msg *nats.Msg) error {
 		return nil
 	}
 	reply := protocol.BlockReply{Reply: accepted(&get.Ask)}
-	info, err := c.blockInfo(get.At)
-	if err != nil {
-		reply.Code, reply.Detail = protocol.CodeOf(err), truncate(err.Error())
+	if reply.Block, err = c.blockInfo(get.At); err != nil {
+		c.refuse(msg, err)
+		return nil
 	}
-	reply.Block = info
 	c.respond(msg, &reply)
 	return nil
 }
@@ -60,7 +70,8 @@ func (c *Coordinator) status(now time.Time, from uint32) *protocol.Status {
 	size := 0
 	for _, s := range c.farm.roster.sorted(func(s *slot) bool { return s.number >= from }) {
 		w := c.farm.workerStatus(now, s)
-		if size += 400 + 120*len(w.Leases); size > statusBytes {
+		encoded, _ := json.Marshal(w) // as the reply will be: texts are longer there than here
+		if size += len(encoded); size > statusBytes && len(st.Workers) > 0 {
 			st.Next = s.number
 			break
 		}
@@ -93,8 +104,11 @@ func (c *Coordinator) blockInfo(at string) (*protocol.BlockInfo, error) {
 		return nil, err
 	}
 	block, err := ch.BlockByHash(hash)
-	if err != nil {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
 		return nil, fmt.Errorf("%w: no block %s", protocol.NotFound, at)
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", protocol.Unavailable, err)
 	}
 	entry, _ := ch.Lookup(hash)
 	miner, data := chain.CoinbaseText(block)

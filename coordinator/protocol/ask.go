@@ -1,6 +1,8 @@
 package protocol
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 
@@ -19,7 +21,6 @@ const (
 )
 
 const (
-	maxLeases   = 64
 	maxText     = 64
 	maxThreads  = 1 << 16
 	maxRate     = 1e18 // hashes a second: a bound on nonsense, not on hope
@@ -39,6 +40,15 @@ func (a *Ask) is(kind string) error {
 		return fmt.Errorf("kind %.40q, want %q", a.Kind, kind)
 	}
 	return nil
+}
+
+// AskOf returns the head of a request, as far as it can be read: the reply that
+// refuses the rest should still say what it answers.
+func AskOf(data []byte) (a Ask) {
+	if len(data) > MaxMessage || json.Unmarshal(data, &a) != nil || len(a.Kind) > maxName {
+		return Ask{}
+	}
+	return a
 }
 
 // Reply is what every reply has. A Code that is not OK refuses the request;
@@ -133,7 +143,7 @@ type JoinReply struct {
 	Job    *Job   `json:"job,omitempty"`
 	Hold   *Hold  `json:"hold,omitempty"`
 	// Leases are the slot's on Job, its home lease first.
-	Leases []Lease `json:"leases"`
+	Leases list[Lease] `json:"leases"`
 }
 
 // Validate implements [Message].
@@ -150,11 +160,18 @@ func (r *JoinReply) Validate() error {
 	if err := checkLeases(r.Leases); err != nil {
 		return err
 	}
-	if r.Job != nil {
-		return r.Job.Validate()
-	}
-	if r.Hold != nil {
-		return r.Hold.Validate()
+	return checkWork(r.Job, r.Hold)
+}
+
+// checkWork checks the work of the moment, of which there is one or none.
+func checkWork(job *Job, hold *Hold) error {
+	switch {
+	case job != nil && hold != nil:
+		return errors.New("both a job and a hold")
+	case job != nil:
+		return job.Validate()
+	case hold != nil:
+		return hold.Validate()
 	}
 	return nil
 }
@@ -171,7 +188,7 @@ type Lease struct {
 }
 
 func checkLeases(leases []Lease) error {
-	if len(leases) > maxLeases {
+	if len(leases) > maxListed {
 		return fmt.Errorf("%d leases", len(leases))
 	}
 	for _, l := range leases {
@@ -212,9 +229,9 @@ func (c *Current) Validate() error {
 // CurrentReply gives it.
 type CurrentReply struct {
 	Reply
-	Job    *Job    `json:"job,omitempty"`
-	Hold   *Hold   `json:"hold,omitempty"`
-	Leases []Lease `json:"leases"`
+	Job    *Job        `json:"job,omitempty"`
+	Hold   *Hold       `json:"hold,omitempty"`
+	Leases list[Lease] `json:"leases"`
 }
 
 // Validate implements [Message].
@@ -225,13 +242,7 @@ func (r *CurrentReply) Validate() error {
 	if err := checkLeases(r.Leases); err != nil {
 		return err
 	}
-	if r.Job != nil {
-		return r.Job.Validate()
-	}
-	if r.Hold != nil {
-		return r.Hold.Validate()
-	}
-	return nil
+	return checkWork(r.Job, r.Hold)
 }
 
 // Done reports how far a lease is searched: its first Points points are, all of
@@ -246,8 +257,8 @@ type Done struct {
 type Progress struct {
 	Ask
 	Sitting
-	Leases []Done `json:"leases"`
-	Want   uint64 `json:"want"`
+	Leases list[Done] `json:"leases"`
+	Want   uint64     `json:"want"`
 	// RateHS is the worker's own count, hashes a second over the last minute.
 	RateHS float64 `json:"rate_hs"`
 }
@@ -261,7 +272,7 @@ func (p *Progress) Validate() error {
 	if err := p.Sitting.check(); err != nil {
 		return err
 	}
-	if len(p.Leases) > maxLeases {
+	if len(p.Leases) > maxListed {
 		return fmt.Errorf("%d leases", len(p.Leases))
 	}
 	return checkRate(p.RateHS)
@@ -270,10 +281,10 @@ func (p *Progress) Validate() error {
 // ProgressReply answers progress, lease and leave.
 type ProgressReply struct {
 	Reply
-	Current JobID    `json:"current"` // the job of the moment; another than the asker's: ask for it
-	Terms   Terms    `json:"share_terms"`
-	Leases  []Lease  `json:"leases"` // granted now
-	Gone    []uint64 `json:"gone"`   // leases that ran out: drop them
+	Current JobID        `json:"current"` // the job of the moment; another than the asker's: ask for it
+	Terms   Terms        `json:"share_terms"`
+	Leases  list[Lease]  `json:"leases"` // granted now
+	Gone    list[uint64] `json:"gone"`   // leases that ran out: drop them
 }
 
 // Validate implements [Message].
@@ -281,7 +292,7 @@ func (r *ProgressReply) Validate() error {
 	if err := r.Reply.Validate(); err != nil || r.Code != OK {
 		return err
 	}
-	if len(r.Gone) > maxLeases {
+	if len(r.Gone) > maxListed {
 		return fmt.Errorf("%d leases gone", len(r.Gone))
 	}
 	if err := r.Terms.check(); err != nil {

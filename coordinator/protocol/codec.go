@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 )
 
@@ -37,12 +36,11 @@ func Decode(data []byte, m Message) error {
 	if len(data) > MaxMessage {
 		return fmt.Errorf("%w: %d bytes, at most %d", Oversized, len(data), MaxMessage)
 	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	if err := d.Decode(m); err != nil {
-		return fmt.Errorf("%w: %v", Malformed, err)
+	if text := bytes.TrimLeft(data, " \t\r\n"); len(text) == 0 || text[0] != '{' {
+		return fmt.Errorf("%w: not an object", Malformed) // null would be let pass as an empty one
 	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: data after the message", Malformed)
+	if err := json.Unmarshal(data, m); err != nil {
+		return fmt.Errorf("%w: %v", Malformed, err)
 	}
 	if err := m.Validate(); err != nil {
 		return fmt.Errorf("%w: %v", Malformed, err)

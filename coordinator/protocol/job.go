@@ -56,9 +56,9 @@ type Job struct {
 	// Coinbase1 and Coinbase2 enclose the 4 big-endian bytes of the extranonce in
 	// the coinbase transaction, as its id is computed. Branch leads from that id
 	// to the merkle root.
-	Coinbase1 Bytes          `json:"coinbase1"`
-	Coinbase2 Bytes          `json:"coinbase2"`
-	Branch    []hashing.Hash `json:"branch"`
+	Coinbase1 Bytes              `json:"coinbase1"`
+	Coinbase2 Bytes              `json:"coinbase2"`
+	Branch    list[hashing.Hash] `json:"branch"`
 	// Rolls is how many versions are tried at each point: a power of two, 1 where
 	// the chain forbids rolling.
 	Rolls int `json:"rolls"`

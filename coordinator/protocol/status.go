@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/jbcnet/jbc/hashing"
@@ -99,6 +100,17 @@ type StatusReply struct {
 	Status *Status `json:"status,omitempty"`
 }
 
+// Validate implements [Message].
+func (r *StatusReply) Validate() error {
+	if err := r.Reply.Validate(); err != nil || r.Code != OK {
+		return err
+	}
+	if r.Status == nil {
+		return errors.New("no status")
+	}
+	return nil
+}
+
 // BlockInfo is a block as people read it.
 type BlockInfo struct {
 	Height    uint32         `json:"height"`
@@ -117,6 +129,17 @@ type BlockInfo struct {
 type BlockReply struct {
 	Reply
 	Block *BlockInfo `json:"block,omitempty"`
+}
+
+// Validate implements [Message].
+func (r *BlockReply) Validate() error {
+	if err := r.Reply.Validate(); err != nil || r.Code != OK {
+		return err
+	}
+	if r.Block == nil {
+		return errors.New("no block")
+	}
+	return nil
 }
 
 // Answer returns the head of any reply.

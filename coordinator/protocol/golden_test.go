@@ -1,0 +1,190 @@
+package protocol
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+
+	"github.com/jbcnet/jbc/hashing"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew; review them as a diff")
+
+// testJob is a job with something in every field.
+func testJob() *Job {
+	return &Job{
+		Kind: KindJob, Coordinator: "alpha", JobID: JobID{Epoch: 3, Number: 7},
+		Height: 125552, Prev: hashing.Hash{0: 0x1d, 31: 0x80}, Version: 0x20000000, Bits: 0x1e03ffff,
+		Time: 1_700_000_000, MinTime: 1_699_999_995, MaxTime: 1_700_000_005,
+		Coinbase1: Bytes{0x02, 0, 0, 0, 0x01}, Coinbase2: Bytes{0xff, 0xfe},
+		Branch: []hashing.Hash{{0: 1}, {31: 2}}, Rolls: 16, SpacingMS: 2000,
+	}
+}
+
+func testHold() *Hold {
+	return &Hold{
+		Kind: KindHold, Coordinator: "alpha", JobID: JobID{Epoch: 3, Number: 7},
+		Prev: hashing.Hash{0: 0x1d}, UntilMS: 1_700_000_000_123, Reason: "the next block's time lies too far ahead",
+	}
+}
+
+func testStatus() *Status {
+	return &Status{
+		Network: "dev-1a2b3c4d", Height: 9, Tip: hashing.Hash{31: 9}, TipTime: 1_700_000_000,
+		Chainwork: "00000000000000000000000000000000000000000000000000000000000000ff", Bits: 0x1e03ffff,
+		Coordinator: "alpha", Key: "UABC", Version: "v1.2.3", Job: JobID{3, 7}, Holding: true,
+		Workers: []WorkerStatus{{
+			Name: "w1", Slot: 2, Host: "rig-1", Version: "v1.2.3", Kernel: "stdlib", Threads: 8,
+			DeclaredHS: 1.5e7, MeasuredHS: 1.25e7, MeasuredErr: 0.25, Shares: 16, Blocks: 1, Refused: 2, HeardMS: 1500,
+			Leases: []LeaseStatus{{Lease: Lease{ID: 0, First: 2 << 32, Points: 100, ExpiresMS: 2750}, Done: 40}},
+		}},
+		Next: 3, Stale: 1, Blocks: 4, Refused: map[Code]uint64{HighHash: 2, Malformed: 1},
+		Idle: IdleMS{Validation: 0.5, Write: 3.25, Message: 0.125},
+	}
+}
+
+// goldens has every message with something in every field, and those that have
+// another face: a refusal, a hold instead of a job. The names are those of the
+// files in testdata.
+var goldens = []struct {
+	name string
+	m    Message
+}{
+	{"job", testJob()},
+	{"refresh", func() *Job {
+		j := testJob()
+		j.Kind, j.Rolls, j.Version, j.Branch = KindRefresh, 1, 0x20002000, nil
+		return j
+	}()},
+	{"hold", testHold()},
+	{"rejected", &Rejected{
+		Kind: KindRejected, Coordinator: "alpha", Epoch: 3, Hash: hashing.Hash{0: 5}, Prev: hashing.Hash{0: 4}, Code: HighHash,
+	}},
+	{"solved", &Solved{
+		Coordinator: "alpha", Header: hashing.Header{0: 1, 79: 2},
+		Place: Place{JobID: JobID{3, 7}, Point: 0x0000000100000002, Roll: 15},
+	}},
+	{"block_announced", &BlockAnnounced{Coordinator: "alpha", Height: 9, Hash: hashing.Hash{31: 9}, Header: hashing.Header{0: 1}}},
+
+	{"join", &Join{
+		Ask: Ask{KindJoin, 0xfedcba9876543210}, Name: "w1", Version: "v1.2.3", Kernel: "stdlib",
+		Threads: 8, DeclaredHS: 1.5e7, Host: "rig-1",
+	}},
+	{"join_reply_job", &JoinReply{
+		Reply: Reply{Kind: KindJoin, ID: 1}, Epoch: 3, Slot: 2, Secret: bytes.Repeat([]byte{0xab}, 32),
+		Terms: Terms{Number: 1, ShareBits: 0x1f00ffff, HomePoints: 1000}, Job: testJob(),
+		Leases: []Lease{{First: 2 << 32, Points: 1000, ExpiresMS: 2750}},
+	}},
+	{"join_reply_hold", &JoinReply{
+		Reply: Reply{Kind: KindJoin, ID: 1}, Epoch: 3, Slot: 2, Secret: bytes.Repeat([]byte{0xab}, 32),
+		Terms: Terms{Number: 1, ShareBits: 0x1f00ffff, HomePoints: 1000}, Hold: testHold(),
+	}},
+	{"join_reply_refused", &JoinReply{Reply: Reply{Kind: KindJoin, ID: 1, Code: Full, Detail: "no slot free"}}},
+
+	{"current", &Current{Ask: Ask{KindCurrent, 2}, Sitting: Sitting{JobID{3, 7}, 2}}},
+	{"current_reply", &CurrentReply{
+		Reply: Reply{Kind: KindCurrent, ID: 2}, Job: testJob(),
+		Leases: []Lease{{ID: 9, First: 0x0100000000000000, Points: 500, ExpiresMS: 2750}},
+	}},
+
+	{"progress", &Progress{
+		Ask: Ask{KindProgress, 3}, Sitting: Sitting{JobID{3, 7}, 2}, Leases: []Done{{0, 400}, {9, 1 << 33}}, Want: 1000, RateHS: 1.25e7,
+	}},
+	{"lease", &Progress{Ask: Ask{KindLease, 4}, Sitting: Sitting{JobID{3, 7}, 2}, Leases: []Done{}, Want: 1000}},
+	{"leave", &Progress{Ask: Ask{KindLeave, 5}, Sitting: Sitting{JobID{3, 7}, 2}, Leases: []Done{{0, 400}}}},
+	{"progress_reply", &ProgressReply{
+		Reply: Reply{Kind: KindProgress, ID: 3}, Current: JobID{3, 8},
+		Terms:  Terms{Number: 2, ShareBits: 0x1f00ffff, HomePoints: 1 << 32},
+		Leases: []Lease{{ID: 10, First: 0xffffffff00000000, Points: 10, ExpiresMS: 2750}}, Gone: []uint64{9},
+	}},
+
+	{"share", &Claim{
+		Ask: Ask{KindShare, 6}, Place: Place{JobID{3, 7}, 0x0000000200000010, 3}, Slot: 2, Terms: 1, MAC: bytes.Repeat([]byte{0xcd}, 32),
+	}},
+	{"solution", &Claim{
+		Ask: Ask{KindSolution, 7}, Place: Place{JobID{3, 7}, 0x0000000200000010, 3}, Slot: 2, Terms: 1, MAC: bytes.Repeat([]byte{0xcd}, 32),
+	}},
+	{"claim_reply", &ClaimReply{Reply: Reply{Kind: KindSolution, ID: 7}, Hash: hashing.Hash{31: 9}, Height: 9}},
+
+	{"status", &Get{Ask: Ask{KindStatus, 8}, From: 3}},
+	{"status_reply", &StatusReply{Reply: Reply{Kind: KindStatus, ID: 8}, Status: testStatus()}},
+	{"block", &Get{Ask: Ask{KindBlock, 9}, At: "125552"}},
+	{"block_reply", &BlockReply{Reply: Reply{Kind: KindBlock, ID: 9}, Block: &BlockInfo{
+		Height: 9, Hash: hashing.Hash{31: 9}, Header: hashing.Header{0: 1}, Prev: hashing.Hash{31: 8}, Time: 1_700_000_000,
+		Data: "<b>&", Miner: "alpha", Address: "jbcd1q", Chainwork: "ff", Main: true,
+	}}},
+	{"reply_refused", &Reply{Kind: KindShare, ID: 10, Code: BadMAC, Detail: "wrong MAC"}},
+}
+
+// TestGolden pins the bytes of every message, both ways: what we send and what we
+// read. The files are indented for review; white space means nothing in JSON.
+func TestGolden(t *testing.T) {
+	for _, tt := range goldens {
+		t.Run(tt.name, func(t *testing.T) {
+			file := filepath.Join("testdata", tt.name+".json")
+			if *update {
+				var indented bytes.Buffer
+				if err := json.Indent(&indented, Encode(tt.m), "", "  "); err != nil {
+					t.Fatal(err)
+				}
+				indented.WriteByte('\n')
+				if err := os.WriteFile(file, indented.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			golden, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want bytes.Buffer
+			if err := json.Compact(&want, golden); err != nil {
+				t.Fatal(err)
+			}
+			if got := Encode(tt.m); string(got) != want.String() {
+				t.Errorf("Encode = %s\nwant     %s", got, want.String())
+			}
+			read := blank(tt.m)
+			if err := Decode(golden, read); err != nil {
+				t.Fatalf("Decode: %v", err)
+			}
+			if !reflect.DeepEqual(read, tt.m) {
+				t.Errorf("Decode = %+v\nwant     %+v", read, tt.m)
+			}
+		})
+	}
+}
+
+// blank returns an empty message of the same type.
+func blank(m Message) Message {
+	return reflect.New(reflect.TypeOf(m).Elem()).Interface().(Message)
+}
+
+// TestUnknownFieldsPass lets a newer version say more.
+func TestUnknownFieldsPass(t *testing.T) {
+	for _, tt := range goldens {
+		data := append([]byte(`{"to_come":{"deep":[1,{"x":null}]},`), Encode(tt.m)[1:]...)
+		read := blank(tt.m)
+		if err := Decode(data, read); err != nil {
+			t.Errorf("%s with an unknown field: %v", tt.name, err)
+		} else if !reflect.DeepEqual(read, tt.m) {
+			t.Errorf("%s with an unknown field = %+v, want %+v", tt.name, read, tt.m)
+		}
+	}
+}
+
+// TestRepeatedFields has the last one count, for the kind as for the rest, so that
+// two readers of one message never see two kinds.
+func TestRepeatedFields(t *testing.T) {
+	data := []byte(`{"kind":"share","id":"0000000000000001","kind":"status","from":1,"from":2}`)
+	if kind, err := KindOf(data); kind != KindStatus || err != nil {
+		t.Errorf("KindOf = %q, %v, want %q", kind, err, KindStatus)
+	}
+	var get Get
+	if err := Decode(data, &get); err != nil || get.Kind != KindStatus || get.From != 2 {
+		t.Errorf("Decode = %+v, %v, want kind %q from 2", get, err, KindStatus)
+	}
+}
