@@ -69,7 +69,7 @@ func newRig(ctx context.Context, params *chain.Params) (r *rig, err error) {
 		return r, err
 	}
 	r.coord, err = coordinator.New(coordinator.Config{
-		Params: params, Name: "bench", Chain: ch, Store: r.store, Conn: r.conn, Key: key,
+		Params: params, Name: "bench", Chain: ch, Store: r.store, JobsDir: filepath.Join(r.dir, "jobs"), Conn: r.conn, Key: key,
 		PayScript: []byte{0x51}, Log: quiet,
 	})
 	if err != nil {

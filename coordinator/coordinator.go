@@ -25,6 +25,8 @@ type Config struct {
 	// holds the coordinator's own records too. The caller closes both after Run.
 	Chain *chain.Chain
 	Store *store.Store
+	// JobsDir holds the last jobs, made where it is missing.
+	JobsDir string
 	// Conn was made with protocol.ConnectOptions. It may not be connected yet. The
 	// coordinator sets its handlers; the caller closes it after Run.
 	Conn *nats.Conn
@@ -60,6 +62,12 @@ type counts struct{ blocks, stale uint64 }
 
 // New checks cfg. It starts nothing.
 func New(cfg Config) (*Coordinator, error) {
+	if cfg.Params == nil || cfg.Chain == nil || cfg.Store == nil || cfg.Conn == nil || cfg.Key == nil || cfg.Log == nil {
+		return nil, errors.New("coordinator: network, chain, store, connection, key or log missing")
+	}
+	if cfg.JobsDir == "" || len(cfg.PayScript) == 0 {
+		return nil, errors.New("coordinator: directory for jobs or script to pay to missing")
+	}
 	if err := protocol.CheckName(cfg.Name); err != nil {
 		return nil, fmt.Errorf("coordinator: %w", err)
 	}
@@ -100,6 +108,9 @@ func (c *Coordinator) Run(ctx context.Context) error {
 		_ = c.cfg.Conn.FlushTimeout(flushTime) // until then nobody is heard; an error is the connection's, which tries on
 	}
 	c.watchConnection()
+	c.mu.Lock()
+	c.republish() // the hold of begin, if any: workers hear of the new epoch
+	c.mu.Unlock()
 
 	var tasks sync.WaitGroup
 	for _, task := range []func(context.Context) error{
@@ -135,7 +146,7 @@ func (c *Coordinator) begin(now time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.farm = newFarm(c.cfg.Name, c.cfg.Params, epoch)
-	if c.farm.jobs.kept, err = restoreJobs(c.cfg.Store); err != nil {
+	if c.farm.jobs.kept, err = restoreJobs(c.cfg.JobsDir); err != nil {
 		return err
 	}
 	if c.farm.jobs.On(c.cfg.Chain.Tip().Hash) {
@@ -204,7 +215,7 @@ func (c *Coordinator) advance(now time.Time) error {
 		return fmt.Errorf("template: %w", err)
 	}
 	started, dropped := c.farm.Start(now, template)
-	if err := keepJob(c.cfg.Store, started, dropped); err != nil {
+	if err := keepJob(c.cfg.JobsDir, started, dropped); err != nil {
 		return err
 	}
 	c.publish(c.subjects.Job(c.cfg.Name), &started.Job)

@@ -133,17 +133,26 @@ func (f *farm) Progress(now time.Time, worker string, p *protocol.Progress) prot
 	return reply
 }
 
-// grant adds what a slot wants to the reply, never more than two leases' worth.
+// grant adds what a slot wants to the reply, never more than two leases' worth. What
+// came back unsearched is not kept until somebody wants it: whoever reports next is
+// lent it, as far as he holds less than four leases' worth.
 func (f *farm) grant(now time.Time, s *slot, p *protocol.Progress, reply *protocol.ProgressReply) {
 	j := f.jobs.Current()
 	if j == nil {
 		return
 	}
-	reply.Current = j.JobID
-	if f.hold != nil || p.JobID != j.JobID || p.Want == 0 {
+	reply.Current, reply.Holding = j.JobID, f.hold != nil
+	if f.hold != nil || p.JobID != j.JobID {
 		return
 	}
-	want := min(p.Want, 2*leasePoints(s.rate(now), f.rolls))
+	lease := leasePoints(s.rate(now), f.rolls)
+	want := min(p.Want, 2*lease)
+	if held := j.ledger.OnLoan(s.number); held < 4*lease {
+		want = max(want, min(j.ledger.Returned(), 4*lease-held))
+	}
+	if want == 0 {
+		return
+	}
 	reply.Leases = onWire(j.ledger.Lease(s.number, want, maxPieces, now.Add(leaseTime)))
 }
 

@@ -190,3 +190,19 @@ func (l *ledger) MayFind(slot uint32, point protocol.Point) bool {
 
 // LeasesOf returns a slot's leases, by id.
 func (l *ledger) LeasesOf(slot uint32) []*lease { return slices.Clone(l.leases[slot]) }
+
+// OnLoan returns how many points a slot has on loan and did not report as searched.
+func (l *ledger) OnLoan(slot uint32) (points uint64) {
+	for _, loan := range l.leases[slot] {
+		points += loan.rest().n
+	}
+	return points
+}
+
+// Returned returns how many points came back unsearched and wait for a slot.
+func (l *ledger) Returned() (points uint64) {
+	for _, piece := range l.returned {
+		points += piece.n
+	}
+	return points
+}

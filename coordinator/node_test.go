@@ -50,6 +50,7 @@ func startBroker(t *testing.T) *Broker {
 
 // nodeConfig says how to start a node; zero values are made up.
 type nodeConfig struct {
+	jobs   string // empty: a new directory
 	params *chain.Params
 	name   string
 	url    string
@@ -122,6 +123,9 @@ func openNode(t *testing.T, cfg nodeConfig) *node {
 	if cfg.dir == "" {
 		cfg.dir = t.TempDir()
 	}
+	if cfg.jobs == "" {
+		cfg.jobs = t.TempDir()
+	}
 	n := &node{t: t, cfg: cfg}
 	var err error
 	if n.store, err = store.Open(store.Options{Dir: cfg.dir, Network: cfg.params.ID(), FS: cfg.fs}); err != nil {
@@ -134,7 +138,7 @@ func openNode(t *testing.T, cfg nodeConfig) *node {
 		t.Fatal(err)
 	}
 	n.Coordinator, err = New(Config{
-		Params: cfg.params, Name: cfg.name, Chain: n.chain, Store: n.store, Conn: n.conn, Key: cfg.key,
+		Params: cfg.params, Name: cfg.name, Chain: n.chain, Store: n.store, JobsDir: cfg.jobs, Conn: n.conn, Key: cfg.key,
 		PayScript: payScript, Data: "data of " + cfg.name, Version: "test", Log: testLog(t),
 	})
 	if err != nil {

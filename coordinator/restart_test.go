@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -141,7 +143,7 @@ func TestSettling(t *testing.T) {
 }
 
 // TestKeptJobs restarts ten times: epochs grow, no more than 16 jobs are kept, and
-// the store does not fill up with old ones.
+// the directory does not fill up with old ones.
 func TestKeptJobs(t *testing.T) {
 	broker := startBroker(t)
 	cfg := nodeConfig{url: broker.URL(), dir: t.TempDir()}
@@ -161,12 +163,12 @@ func TestKeptJobs(t *testing.T) {
 			}
 		}
 		n.mu.Unlock()
-		records := 0
-		if err := n.store.Iterate(store.Coordinator, jobPrefix, func([]byte, []byte) error { records++; return nil }); err != nil {
+		files, err := os.ReadDir(n.cfg.jobs)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if want := min(16, 3*int(epoch)); records != want || len(n.farm.jobs.kept) != want {
-			t.Errorf("epoch %d: %d records, %d jobs kept, want %d", epoch, records, len(n.farm.jobs.kept), want)
+		if want := min(16, 3*int(epoch)); len(files) != want || len(n.farm.jobs.kept) != want {
+			t.Errorf("epoch %d: %d files, %d jobs kept, want %d", epoch, len(files), len(n.farm.jobs.kept), want)
 		}
 		n.conn.Close()
 		if err := n.store.Close(); err != nil {
@@ -176,7 +178,8 @@ func TestKeptJobs(t *testing.T) {
 	}
 }
 
-// TestUnreadableJobs leaves out records that can't be read, and goes on.
+// TestUnreadableJobs leaves out files that can't be read, a half-written one among
+// them, and goes on.
 func TestUnreadableJobs(t *testing.T) {
 	broker := startBroker(t)
 	first := startNode(t, nodeConfig{url: broker.URL()})
@@ -188,8 +191,8 @@ func TestUnreadableJobs(t *testing.T) {
 	}
 	n := openNode(t, first.cfg)
 	for i, value := range []string{"", "{}", "null", `{"job":` + jsonOf(t, job) + `,"template":"AAAA"}`, `{"job":{"rolls":3}}`, "\xff"} {
-		key := fmt.Appendf(nil, "job/%016d", i)
-		if err := n.store.Set(store.Coordinator, key, []byte(value)); err != nil {
+		path := filepath.Join(n.cfg.jobs, fmt.Sprintf("%016x-%016x", 0, i))
+		if err := os.WriteFile(path, []byte(value), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

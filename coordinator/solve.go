@@ -28,6 +28,9 @@ func (c *Coordinator) solve(now time.Time, p protocol.Place, worker string) (*so
 	if err != nil {
 		return nil, err
 	}
+	if _, known := c.cfg.Chain.Lookup(header.Prev()); !known {
+		return nil, fmt.Errorf("%w: its parent, found before a restart, has not come yet", protocol.Busy)
+	}
 	block := j.Block(p)
 	accepted, err := c.cfg.Chain.Accept(block, now)
 	var broken *chain.RuleError

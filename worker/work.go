@@ -186,7 +186,8 @@ func (s *session) onProgress(ans answer, a *assignment, fed bool, whole []uint64
 		s.dispenser.revoke(a, r.Gone)
 		s.dispenser.lend(a, newLoans(a.job, &r.Terms, r.Leases))
 	}
-	if r.Current.Epoch == s.seat.epoch && s.work.latest.Before(r.Current) {
+	missedJob := r.Current.Epoch == s.seat.epoch && s.work.latest.Before(r.Current)
+	if missedJob || r.Holding && !s.cancel.held {
 		s.askCurrent(ans.now)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"syscall"
@@ -121,7 +122,7 @@ func (f *coordinatorFlags) newCoordinator(s *shell, params *chain.Params, dir *d
 	}
 	s.log.Info("blocks pay to", "address", address)
 	return coordinator.New(coordinator.Config{
-		Params: params, Name: f.name, Chain: dir.chain, Store: dir.store, Conn: conn, Key: key,
+		Params: params, Name: f.name, Chain: dir.chain, Store: dir.store, JobsDir: filepath.Join(dir.path, "jobs"), Conn: conn, Key: key,
 		PayScript: script, Data: f.data, Version: buildVersion(), Log: s.log,
 	})
 }

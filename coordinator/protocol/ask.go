@@ -281,7 +281,8 @@ func (p *Progress) Validate() error {
 // ProgressReply answers progress, lease and leave.
 type ProgressReply struct {
 	Reply
-	Current JobID        `json:"current"` // the job of the moment; another than the asker's: ask for it
+	Current JobID        `json:"current"`           // the job of the moment; another than the asker's: ask for it
+	Holding bool         `json:"holding,omitempty"` // a hold is in force instead: ask for it
 	Terms   Terms        `json:"share_terms"`
 	Leases  list[Lease]  `json:"leases"` // granted now
 	Gone    list[uint64] `json:"gone"`   // leases that ran out: drop them
