@@ -17,11 +17,9 @@ import (
 
 const (
 	// cancelEvents is how many solutions a round of the cancel bench publishes.
-	cancelEvents = 100
-	// solveBits makes a solution cost the bench about 65,000 hashes.
-	solveBits = 16
-	// sliceTime is how long one scan of the control's threads takes, as a worker's.
-	sliceTime = 250 * time.Microsecond
+	cancelEvents = 200
+	// solveBits makes a solution cost the bench about 16,000 hashes.
+	solveBits = 14
 )
 
 // Cancel measures how long a published solution takes to stop the last hashing
@@ -169,7 +167,7 @@ func newLoad(threads int) *load {
 		versions[i] = hashing.RollVersion(0x20000000, uint32(i))
 	}
 	l.search = hashing.NewSearch(sample(), versions, unmeetable)
-	l.nonces = l.kernel.Calibrate(&l.search, sliceTime)
+	l.nonces = l.kernel.Calibrate(&l.search, hashing.ScanBudget)
 	return l
 }
 
@@ -210,7 +208,7 @@ type percentiles [2][]float64
 
 func (p *percentiles) add(took []time.Duration) {
 	slices.Sort(took)
-	for i, at := range []int{len(took) / 2, len(took) * 99 / 100} {
+	for i, at := range []int{len(took) / 2, (len(took)*99+99)/100 - 1} {
 		p[i] = append(p[i], float64(took[at].Microseconds()))
 	}
 }

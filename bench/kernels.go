@@ -19,8 +19,6 @@ const (
 	// caller does not say, so that all that Run measures takes less than a minute.
 	defaultRow   = time.Second
 	defaultTotal = 30 * time.Second
-	// scanBudget is how long one call of a kernel may take, as in a worker.
-	scanBudget = 500 * time.Microsecond
 	// manyVersions is what kernels are measured with besides a single version:
 	// what jobs ask for unless figures ask for more.
 	manyVersions = 16
@@ -37,7 +35,7 @@ type Options struct {
 	Progress func(done float64)
 }
 
-// slice hashes headers for at most about half a millisecond and returns how many.
+// slice hashes headers for about [hashing.ScanBudget] and returns how many.
 type slice func() (hashes uint64)
 
 // contender is code that hashes headers. start prepares it for one thread.
@@ -130,7 +128,7 @@ func kernelContender(k hashing.Kernel, versions int) contender {
 		rolled[i] = hashing.RollVersion(h.Version(), uint32(i))
 	}
 	s := hashing.NewSearch(h, rolled, unmeetable)
-	n := sync.OnceValue(func() int { return k.Calibrate(&s, scanBudget) })
+	n := sync.OnceValue(func() int { return k.Calibrate(&s, hashing.ScanBudget) })
 	return contender{KindKernel, k.Name, versions, func() slice {
 		hits := make([]hashing.Hit, versions)
 		n, nonce := n(), uint32(0)

@@ -8,6 +8,13 @@ import (
 	"github.com/klauspost/cpuid/v2"
 )
 
+// ScanBudget is how long one call of [Kernel.Scan] should take. It bounds how late
+// a cancelled job is noticed and, since assembly can't be preempted, how long a
+// garbage collection waits. Half a millisecond is the limit; a busy machine can make
+// a call take several times what was calibrated. Kernels reach their full rate in
+// a tenth of it.
+const ScanBudget = 125 * time.Microsecond
+
 // Kernel is code for one instruction set that tries nonces.
 type Kernel struct {
 	// Name is what --kernel takes.

@@ -11,16 +11,12 @@ import (
 // its serialised form: a magic, the state, the unread input, the length so far
 // (crypto/sha256, MarshalBinary).
 func scanLibrary(s *Search, first uint32, n int, hits []Hit) (done, found int) {
-	states := make([][]byte, len(s.Midstates))
-	for i, m := range s.Midstates {
-		states[i] = marshalState(m, s.Tail)
-	}
 	inner := sha256.New()
 	restore := inner.(encoding.BinaryUnmarshaler).UnmarshalBinary
 	var nonceBytes [4]byte
 	sum := make([]byte, 0, sha256.Size)
 	return scanEach(s, first, n, hits, func(version int, nonce uint32) Hash {
-		if err := restore(states[version]); err != nil {
+		if err := restore(s.states[version]); err != nil {
 			panic("hashing: crypto/sha256 refuses its own state: " + err.Error())
 		}
 		binary.LittleEndian.PutUint32(nonceBytes[:], nonce)
@@ -29,8 +25,9 @@ func scanLibrary(s *Search, first uint32, n int, hits []Hit) (done, found int) {
 	})
 }
 
-// marshalState writes the state of a SHA-256 that has read a header up to its
-// nonce.
+// marshalState returns the state of a SHA-256 that has read a header up to its
+// nonce: magic, eight words, a block of input of which the tail was read, the
+// length so far.
 func marshalState(m Midstate, tail [3]uint32) []byte {
 	state := append(make([]byte, 0, 108), "sha\x03"...)
 	for _, word := range m {

@@ -17,6 +17,10 @@ type Search struct {
 	Tail [3]uint32
 	// Target is met by the hashes that count.
 	Target Target
+
+	// states are the midstates, each with the tail behind it, as crypto/sha256
+	// takes a state. Made here since a scan is too short to make them every time.
+	states [][]byte
 }
 
 // Hit is a nonce and a version whose hash meets the target.
@@ -40,6 +44,9 @@ func NewSearch(h Header, versions []uint32, target Target) Search {
 	}
 	for i := range s.Tail {
 		s.Tail[i] = binary.BigEndian.Uint32(h[64+4*i:])
+	}
+	for _, m := range s.Midstates {
+		s.states = append(s.states, marshalState(m, s.Tail))
 	}
 	return s
 }

@@ -102,7 +102,7 @@ func BenchmarkTask(b *testing.B) {
 	a := &assignment{job: job, target: job.Target()}
 	d.assign(a, newLoans(job, &protocol.Terms{ShareBits: hardBits}, []protocol.Lease{{Points: protocol.ColumnPoints}}))
 	d.loans[0].target = hashing.Target{} // finds nothing
-	hashes := kernel.Calibrate(unmeetable(), sliceBudget) * usualRolls
+	hashes := kernel.Calibrate(unmeetable(), hashing.ScanBudget) * usualRolls
 	m := miner{device: &cpu{kernel: kernel, hashes: hashes}, dispenser: d, finds: newFinds(), hits: make([]hashing.Hit, 256)}
 
 	task, whole := time.Hour, time.Hour

@@ -11,11 +11,6 @@ import (
 )
 
 const (
-	// sliceBudget is how long a scan aims to take. Assembly can't be preempted, so
-	// this bounds both how late a cancel is seen and how long a garbage collection
-	// has to wait; half a millisecond is the limit, and a busy sibling core can
-	// double what was measured.
-	sliceBudget = 250 * time.Microsecond
 	// rateBudget is how long the declared rate is measured at start.
 	rateBudget = 100 * time.Millisecond
 	// usualRolls is how many versions a job is expected to have at each point.
@@ -52,7 +47,7 @@ func (c *cpu) close() {}
 
 // calibration is what a machine can do.
 type calibration struct {
-	slice int     // hashes that take sliceBudget on one thread of a busy machine
+	slice int     // hashes that take hashing.ScanBudget on one thread of a busy machine
 	rate  float64 // hashes a second, all threads
 }
 
@@ -60,7 +55,7 @@ type calibration struct {
 // cancelled ctx cuts it short.
 func calibrate(ctx context.Context, kernel hashing.Kernel, threads int) calibration {
 	search := unmeetable()
-	n := kernel.Calibrate(search, sliceBudget)
+	n := kernel.Calibrate(search, hashing.ScanBudget)
 
 	var hashes, slowest atomic.Int64
 	var wg sync.WaitGroup
@@ -87,8 +82,8 @@ func calibrate(ctx context.Context, kernel hashing.Kernel, threads int) calibrat
 	// With every thread at work a slice can take longer than alone (shared cores,
 	// lower clocks). A thread's fastest one is what the code takes; the others
 	// include whatever else the machine was doing.
-	if took := time.Duration(slowest.Load()); took > sliceBudget && took < time.Hour {
-		c.slice = max(1, int(float64(c.slice)*float64(sliceBudget)/float64(took)))
+	if took := time.Duration(slowest.Load()); took > hashing.ScanBudget && took < time.Hour {
+		c.slice = max(1, int(float64(c.slice)*float64(hashing.ScanBudget)/float64(took)))
 	}
 	return c
 }

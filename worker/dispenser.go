@@ -11,7 +11,7 @@ import (
 )
 
 // taskSlices is how many slices a miner takes at once. The lock is passed once a
-// task (4 ms), not once a slice, so that hundreds of threads don't queue for it; a
+// task (2 ms), not once a slice, so that hundreds of threads don't queue for it; a
 // cancel is still seen at the next slice.
 const taskSlices = 16
 

@@ -6,14 +6,9 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/jbcnet/jbc/hashing"
 )
-
-// scanBudget bounds one call of a kernel, so that Ctrl-C and the garbage
-// collector do not wait for it.
-const scanBudget = 500 * time.Microsecond
 
 // sweep is an interval of nonces to be tried under a list of versions.
 type sweep struct {
@@ -45,7 +40,7 @@ func (w *sweep) run(ctx context.Context) error {
 	for versions := range slices.Chunk(w.versions, hashing.MaxVersions) {
 		s := hashing.NewSearch(w.header, versions, w.target)
 		if slice == 0 {
-			slice = w.kernel.Calibrate(&s, scanBudget)
+			slice = w.kernel.Calibrate(&s, hashing.ScanBudget)
 		}
 		if err := w.search(ctx, &s, versions, uint64(slice)); err != nil {
 			return err
