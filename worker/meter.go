@@ -51,11 +51,3 @@ func (m *meter) rate(window time.Duration) float64 {
 	}
 	return float64(m.last.hashes-from.hashes) / seconds
 }
-
-// age returns how long the meter has been counting, up to its longest window.
-func (m *meter) age() time.Duration {
-	if len(m.marks) == 0 {
-		return 0
-	}
-	return m.last.at.Sub(m.marks[0].at)
-}
