@@ -50,7 +50,7 @@ func (a *asks) idOf(subject string) (token string, ok bool) {
 func (s *session) ask(now time.Time, kind string, patience time.Duration, build func(protocol.Ask) protocol.Message, done func(answer)) bool {
 	id := s.asks.next
 	data := protocol.Encode(build(protocol.Ask{Kind: kind, ID: id}))
-	subject := s.seat.subjects.Ask(s.seat.name, s.cfg.Name)
+	subject := s.seat.subjects.Ask(s.seat.with.Name, s.cfg.Name)
 	if err := s.conn.PublishRequest(subject, s.asks.inbox+"."+id.String(), data); err != nil {
 		s.log.Debug("request not sent", "kind", kind, "err", err)
 		return false
@@ -88,14 +88,14 @@ func (s *session) onReply(now time.Time, token string, m *nats.Msg) {
 
 // genuine says whether the coordinator signed m.
 func (s *session) genuine(m *nats.Msg) bool {
-	return protocol.Verify(s.seat.key, m.Header.Get(protocol.SignatureHeader), m.Data) == nil
+	return protocol.Verify(s.seat.with.Key, m.Header.Get(protocol.SignatureHeader), m.Data) == nil
 }
 
 // ignore counts a message that nothing follows from, and logs the 1st, 2nd, 4th, ...
 func (s *session) ignore(why string) {
 	s.stats.Ignored++
 	if n := s.stats.Ignored; n&(n-1) == 0 {
-		s.log.Warn("message ignored", "why", why, "coordinator", s.seat.name, "key", s.seat.key, "ignored", n)
+		s.log.Warn("message ignored", "why", why, "coordinator", s.seat.with.Name, "key", s.seat.with.Key, "ignored", n)
 	}
 }
 

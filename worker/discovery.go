@@ -1,17 +1,13 @@
 package worker
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/micro"
-	"github.com/nats-io/nkeys"
 
 	"github.com/jbcnet/jbc/coordinator/protocol"
 )
@@ -29,24 +25,18 @@ const (
 // was chosen.
 var ErrSeveralNetworks = errors.New("several networks answer")
 
-// coordinator is one that answered discovery.
-type coordinator struct {
-	network, name, key string
+// known says whether cfg names the one coordinator to mine for, so that nobody has
+// to be asked.
+func (c *Config) known() bool {
+	return c.Coordinator != "" && c.Key != "" && protocol.IsNetworkID(c.Network)
 }
 
-// complete says whether c says all that discovery would: the id of a network ends
-// in a dash and 8 hex digits.
-func (c coordinator) complete() bool {
-	return c.name != "" && c.key != "" && networkID.MatchString(c.network)
-}
-
-// networkID is the form of chain.Params.ID.
-var networkID = regexp.MustCompile(`^[a-z0-9-]+-[0-9a-f]{8}$`)
-
-// on says whether c is on the network called network, by name or by id; empty is
-// any.
-func (c coordinator) on(network string) bool {
-	return network == "" || c.network == network || c.network[:max(0, len(c.network)-9)] == network
+// allows says whether cfg lets the worker mine for f. A network goes by its name or
+// by its id.
+func (c *Config) allows(f protocol.Found) bool {
+	name := f.Network[:strings.LastIndexByte(f.Network, '-')]
+	return (c.Network == "" || c.Network == f.Network || c.Network == name) &&
+		(c.Coordinator == "" || c.Coordinator == f.Name) && (c.Key == "" || c.Key == f.Key)
 }
 
 // search is the search for a coordinator.
@@ -54,15 +44,15 @@ type search struct {
 	settled bool
 	due     time.Time // when to ask next
 	decide  time.Time // when to choose among found
-	found   []coordinator
+	found   []protocol.Found
 	said    string // the last that was logged, so that it is logged once
 }
 
 // look asks who is there and chooses, until there is somebody to choose.
 func (s *session) look(now time.Time) error {
 	l := &s.search
-	if told := (coordinator{s.cfg.Network, s.cfg.Coordinator, s.cfg.Key}); told.complete() {
-		return s.settle(now, told)
+	if s.cfg.known() {
+		return s.settle(now, protocol.Found{Network: s.cfg.Network, Name: s.cfg.Coordinator, Key: s.cfg.Key})
 	}
 	if len(l.found) > 0 && !now.Before(l.decide) {
 		c, err := choose(s.cfg, l.found)
@@ -82,11 +72,7 @@ func (s *session) look(now time.Time) error {
 		s.say("no coordinator answers yet")
 	}
 	l.due = now.Add(lookEvery)
-	subject, err := micro.ControlSubject(micro.PingVerb, protocol.ServiceName, "")
-	if err != nil {
-		return err
-	}
-	if err := s.conn.PublishRequest(subject, s.asks.inbox+"."+lookToken, nil); err != nil {
+	if err := s.conn.PublishRequest(protocol.PingSubject, s.asks.inbox+"."+lookToken, nil); err != nil {
 		s.log.Debug("discovery not sent", "err", err)
 	}
 	return nil
@@ -104,13 +90,9 @@ func (s *session) say(what string) {
 // name there is nothing to wait for.
 func (s *session) onAnswer(now time.Time, m *nats.Msg) error {
 	l := &s.search
-	var ping micro.Ping
-	if l.settled || len(m.Data) > protocol.MaxMessage || json.Unmarshal(m.Data, &ping) != nil {
+	c, ok := protocol.ParsePing(m.Data)
+	if l.settled || !ok {
 		return nil // among them the server's "no responders"
-	}
-	c := coordinator{ping.Metadata[protocol.MetaNetwork], ping.Metadata[protocol.MetaName], ping.Metadata[protocol.MetaKey]}
-	if !networkID.MatchString(c.network) || protocol.CheckName(c.name) != nil || !nkeys.IsValidPublicKey(c.key) {
-		return nil
 	}
 	if slices.Contains(l.found, c) || len(l.found) == maxFound {
 		return nil
@@ -127,39 +109,38 @@ func (s *session) onAnswer(now time.Time, m *nats.Msg) error {
 }
 
 // choose returns the first of found that cfg allows.
-func choose(cfg *Config, found []coordinator) (coordinator, error) {
+func choose(cfg *Config, found []protocol.Found) (protocol.Found, error) {
 	var networks []string
 	for _, c := range found {
-		if !slices.Contains(networks, c.network) {
-			networks = append(networks, c.network)
+		if !slices.Contains(networks, c.Network) {
+			networks = append(networks, c.Network)
 		}
 	}
 	slices.Sort(networks)
 	if cfg.Network == "" && len(networks) > 1 {
-		return coordinator{}, fmt.Errorf("%w: %s: choose one with --network", ErrSeveralNetworks, strings.Join(networks, ", "))
+		return protocol.Found{}, fmt.Errorf("%w: %s: choose one with --network", ErrSeveralNetworks, strings.Join(networks, ", "))
 	}
 	for _, c := range found {
-		if c.on(cfg.Network) && (cfg.Coordinator == "" || cfg.Coordinator == c.name) &&
-			(cfg.Key == "" || cfg.Key == c.key) {
+		if cfg.allows(c) {
 			return c, nil
 		}
 	}
 	var others []string
 	for _, c := range found {
-		others = append(others, c.name+" of "+c.network)
+		others = append(others, c.Name+" of "+c.Network)
 	}
 	slices.Sort(others)
-	return coordinator{}, fmt.Errorf("none of the coordinators that answer is the one asked for: %s", strings.Join(others, ", "))
+	return protocol.Found{}, fmt.Errorf("none of the coordinators that answer is the one asked for: %s", strings.Join(others, ", "))
 }
 
 // settle takes c for good, its key pinned.
-func (s *session) settle(now time.Time, c coordinator) error {
+func (s *session) settle(now time.Time, c protocol.Found) error {
 	s.search.settled = true
-	s.seat.coordinator, s.seat.subjects = c, protocol.NewSubjects(c.network)
+	s.seat.with, s.seat.subjects = c, protocol.NewSubjects(c.Network)
 	s.seat.wanted = true
-	s.stats.Network, s.stats.Coordinator, s.stats.Key = c.network, c.name, c.key
-	s.log.Info("coordinator found", "network", c.network, "coordinator", c.name, "key", c.key)
-	if err := s.subscribe(s.seat.subjects.Job(c.name), s.control); err != nil {
+	s.stats.Network, s.stats.Coordinator, s.stats.Key = c.Network, c.Name, c.Key
+	s.log.Info("coordinator found", "network", c.Network, "coordinator", c.Name, "key", c.Key)
+	if err := s.subscribe(s.seat.subjects.Job(c.Name), s.control); err != nil {
 		return err
 	}
 	if err := s.subscribe(s.seat.subjects.SolvedAny(), s.solves); err != nil {

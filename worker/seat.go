@@ -19,7 +19,7 @@ const (
 
 // seat is the worker's place with its coordinator: a slot of an epoch.
 type seat struct {
-	coordinator
+	with     protocol.Found // the coordinator, its key pinned
 	subjects protocol.Subjects
 
 	wanted  bool // to join, for the first time or again
@@ -82,7 +82,7 @@ func (s *session) onJoined(a answer) {
 	s.seat.said, s.seat.wanted, s.seat.taken, s.seat.unsure = protocol.OK, false, true, false
 	s.seat.epoch, s.seat.slot, s.seat.secret, s.seat.terms = r.Epoch, r.Slot, r.Secret, r.Terms
 	s.work.reportDue = a.now.Add(rand.N(reportEvery)) // a farm should not report all at once
-	s.log.Info("joined", "coordinator", s.seat.name, "epoch", r.Epoch, "slot", r.Slot)
+	s.log.Info("joined", "coordinator", s.seat.with.Name, "epoch", r.Epoch, "slot", r.Slot)
 
 	missed := s.work.latest
 	switch {
@@ -105,7 +105,7 @@ func (s *session) heard(sent time.Time) {
 	s.seat.heard = sent
 	if s.seat.silent {
 		s.seat.silent = false
-		s.log.Info("the coordinator answers again", "coordinator", s.seat.name)
+		s.log.Info("the coordinator answers again", "coordinator", s.seat.with.Name)
 	}
 }
 
@@ -113,7 +113,7 @@ func (s *session) heard(sent time.Time) {
 func (s *session) listen(now time.Time) {
 	if !s.seat.silent && now.Sub(s.seat.heard) > unasked {
 		s.seat.silent = true
-		s.log.Warn("the coordinator does not answer, mining what is leased", "coordinator", s.seat.name)
+		s.log.Warn("the coordinator does not answer, mining what is leased", "coordinator", s.seat.with.Name)
 	}
 }
 

@@ -16,24 +16,26 @@ import (
 )
 
 func TestChoose(t *testing.T) {
-	a1 := coordinator{"a-1", "c1", "K1"}
-	a2 := coordinator{"a-1", "c2", "K2"}
-	b1 := coordinator{"b-2", "c1", "K3"}
+	a1 := protocol.Found{Network: "a-00000001", Name: "c1", Key: "K1"}
+	a2 := protocol.Found{Network: "a-00000001", Name: "c2", Key: "K2"}
+	b1 := protocol.Found{Network: "b-00000002", Name: "c1", Key: "K3"}
 	for _, tt := range []struct {
 		name    string
 		cfg     Config
-		found   []coordinator
-		want    coordinator
+		found   []protocol.Found
+		want    protocol.Found
 		several bool
 		text    string
 	}{
-		{name: "the only one", found: []coordinator{a1}, want: a1},
-		{name: "the first of a network", found: []coordinator{a2, a1}, want: a2},
-		{name: "by name", cfg: Config{Coordinator: "c1"}, found: []coordinator{a2, a1}, want: a1},
-		{name: "by network", cfg: Config{Network: "b-2"}, found: []coordinator{a1, b1}, want: b1},
-		{name: "by key", cfg: Config{Key: "K2"}, found: []coordinator{a1, a2}, want: a2},
-		{name: "several networks", found: []coordinator{b1, a1}, several: true, text: "a-1, b-2: choose one with --network"},
-		{name: "an impostor of the name", cfg: Config{Key: "K9"}, found: []coordinator{a1}, text: "c1 of a-1"},
+		{name: "the only one", found: []protocol.Found{a1}, want: a1},
+		{name: "the first of a network", found: []protocol.Found{a2, a1}, want: a2},
+		{name: "by name", cfg: Config{Coordinator: "c1"}, found: []protocol.Found{a2, a1}, want: a1},
+		{name: "by network", cfg: Config{Network: "b-00000002"}, found: []protocol.Found{a1, b1}, want: b1},
+		{name: "by a network's name", cfg: Config{Network: "b"}, found: []protocol.Found{a1, b1}, want: b1},
+		{name: "not by half of it", cfg: Config{Network: "b-0"}, found: []protocol.Found{b1}, text: "c1 of b-00000002"},
+		{name: "by key", cfg: Config{Key: "K2"}, found: []protocol.Found{a1, a2}, want: a2},
+		{name: "several networks", found: []protocol.Found{b1, a1}, several: true, text: "a-00000001, b-00000002: choose one with --network"},
+		{name: "an impostor of the name", cfg: Config{Key: "K9"}, found: []protocol.Found{a1}, text: "c1 of a-00000001"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := choose(&tt.cfg, tt.found)
@@ -130,7 +132,7 @@ func (s *session) drain(t *testing.T, now time.Time, what string, as func() bool
 func joined(t *testing.T, c *lookalike, now time.Time) *session {
 	t.Helper()
 	s := script(t, c)
-	s.search.found = []coordinator{{testNetwork, c.name, c.pub}}
+	s.search.found = []protocol.Found{{Network: testNetwork, Name: c.name, Key: c.pub}}
 	if err := s.look(now); err != nil {
 		t.Fatal(err)
 	}
@@ -286,7 +288,7 @@ func TestRepliesMustFitTheirRequests(t *testing.T) {
 	c := newLookalike(t, ns.ClientURL(), "c1")
 	now := time.Now()
 	s := joined(t, c, now)
-	s.seat.name = "nobody" // who leaves the answers to this test
+	s.seat.with.Name = "nobody" // who leaves the answers to this test
 	ended := 0
 	if !s.ask(now, "nothing", time.Minute, func(a protocol.Ask) protocol.Message {
 		return &protocol.Join{Ask: a}

@@ -8,10 +8,14 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
 )
 
 // ServiceVersion is the version of this protocol as discovery tells it.
 const ServiceVersion = "1.0.0"
+
+// PingSubject is where coordinators are asked who they are.
+const PingSubject = "$SRV.PING." + ServiceName
 
 // Found is a coordinator that answered a discovery ping.
 type Found struct {
@@ -30,7 +34,7 @@ func Discover(ctx context.Context, conn *nats.Conn, wait time.Duration) ([]Found
 		return nil, fmt.Errorf("discover: %w", err)
 	}
 	defer sub.Unsubscribe() //nolint:errcheck // gone with the connection at the latest
-	if err := conn.PublishRequest("$SRV.PING."+ServiceName, inbox, nil); err != nil {
+	if err := conn.PublishRequest(PingSubject, inbox, nil); err != nil {
 		return nil, fmt.Errorf("discover: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
@@ -46,15 +50,16 @@ func Discover(ctx context.Context, conn *nats.Conn, wait time.Duration) ([]Found
 		case err != nil:
 			return found, fmt.Errorf("discover: %w", err)
 		}
-		if f, ok := parsePing(msg.Data); ok && !seen[f] {
+		if f, ok := ParsePing(msg.Data); ok && !seen[f] {
 			seen[f] = true
 			found = append(found, f)
 		}
 	}
 }
 
-// parsePing reads micro's answer to a ping.
-func parsePing(data []byte) (Found, bool) {
+// ParsePing reads micro's answer to a discovery ping, and says whether a
+// coordinator gave it.
+func ParsePing(data []byte) (Found, bool) {
 	var ping struct {
 		Metadata map[string]string `json:"metadata"`
 	}
@@ -62,5 +67,5 @@ func parsePing(data []byte) (Found, bool) {
 		return Found{}, false
 	}
 	f := Found{Network: ping.Metadata[MetaNetwork], Name: ping.Metadata[MetaName], Key: ping.Metadata[MetaKey]}
-	return f, CheckName(f.Name) == nil && CheckName(f.Network) == nil && f.Key != ""
+	return f, IsNetworkID(f.Network) && CheckName(f.Name) == nil && nkeys.IsValidPublicKey(f.Key)
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nkeys"
+
 	"github.com/jbcnet/jbc/hashing"
 )
 
@@ -240,15 +242,18 @@ func FuzzPing(f *testing.F) {
 	f.Add([]byte(`{"metadata":null}`))
 	f.Add([]byte(`{"metadata":{"name":["a"]}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		found, ok := parsePing(data)
+		found, ok := ParsePing(data)
 		if !ok {
 			return
 		}
-		if CheckName(found.Name) != nil || CheckName(found.Network) != nil || found.Key == "" {
-			t.Fatalf("parsePing(%q) = %+v", data, found)
+		if CheckName(found.Name) != nil || !IsNetworkID(found.Network) || !nkeys.IsValidPublicKey(found.Key) {
+			t.Fatalf("ParsePing(%q) = %+v", data, found)
 		}
 	})
 }
+
+// pingKey is the key in the golden ping.
+const pingKey = "UBCWI2KLQGCGTCHORR6YRKPXHV7WZY4BMRKD6ICRMUUEAQIOM42G4FGM"
 
 // TestPing reads what a coordinator's micro service answers, and nothing that is
 // no coordinator's.
@@ -257,20 +262,20 @@ func TestPing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Found{Network: "dev-1a2b3c4d", Name: "alpha", Key: "UABC"}
-	if got, ok := parsePing(golden); !ok || got != want {
-		t.Errorf("parsePing = %+v, %v, want %+v", got, ok, want)
+	want := Found{Network: "dev-1a2b3c4d", Name: "alpha", Key: pingKey}
+	if got, ok := ParsePing(golden); !ok || got != want {
+		t.Errorf("ParsePing = %+v, %v, want %+v", got, ok, want)
 	}
 	for _, tt := range []struct{ name, data string }{
 		{"nothing", ""},
 		{"another service", `{"name":"x","metadata":{}}`},
-		{"no key", strings.ReplaceAll(string(golden), "UABC", "")},
+		{"no key", strings.ReplaceAll(string(golden), pingKey, "")},
 		{"a name with a wildcard", strings.ReplaceAll(string(golden), `"alpha"`, `">"`)},
 		{"a network with a dot", strings.ReplaceAll(string(golden), "dev-1a2b3c4d", "dev.1")},
 		{"too long", string(golden) + strings.Repeat(" ", MaxMessage)},
 	} {
-		if got, ok := parsePing([]byte(tt.data)); ok {
-			t.Errorf("%s: parsePing = %+v, want it refused", tt.name, got)
+		if got, ok := ParsePing([]byte(tt.data)); ok {
+			t.Errorf("%s: ParsePing = %+v, want it refused", tt.name, got)
 		}
 	}
 	if bytes.Contains(golden, []byte("\r")) {

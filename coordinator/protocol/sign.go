@@ -1,10 +1,7 @@
 package protocol
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -44,22 +41,4 @@ func Verify(publicKey, signature string, payload []byte) error {
 		return ErrSignature
 	}
 	return nil
-}
-
-// Seal sets the claim's MAC: HMAC-SHA-256 under the slot's secret over the kind,
-// then epoch, number, point, roll, slot and terms as 64-bit big-endian numbers.
-func (c *Claim) Seal(secret []byte) { c.MAC = c.mac(secret) }
-
-// Sealed says whether the claim's MAC was made with secret.
-func (c *Claim) Sealed(secret []byte) bool { return hmac.Equal(c.MAC, c.mac(secret)) }
-
-func (c *Claim) mac(secret []byte) []byte {
-	mac := hmac.New(sha256.New, secret)
-	mac.Write([]byte(c.Kind + "\n"))
-	for _, n := range []uint64{c.Epoch, c.Number, uint64(c.Point), uint64(c.Roll), uint64(c.Slot), c.Terms} {
-		var be [8]byte
-		binary.BigEndian.PutUint64(be[:], n)
-		mac.Write(be[:])
-	}
-	return mac.Sum(nil)
 }

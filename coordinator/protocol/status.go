@@ -141,6 +141,3 @@ func (r *BlockReply) Validate() error {
 	}
 	return nil
 }
-
-// Answer returns the head of any reply.
-func (r *Reply) Answer() *Reply { return r }

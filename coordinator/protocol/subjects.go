@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -77,6 +78,13 @@ func CheckName(name string) error {
 	}
 	return nil
 }
+
+// networkID is the form of chain.Params.ID.
+var networkID = regexp.MustCompile(`^[a-z0-9-]{1,32}-[0-9a-f]{8}$`)
+
+// IsNetworkID says whether s has the form of a network's id: its name, a dash and
+// 8 hex digits.
+func IsNetworkID(s string) bool { return networkID.MatchString(s) }
 
 // MakeName turns any text, such as a host name, into a valid name.
 func MakeName(text string) string {

@@ -1,0 +1,48 @@
+package protocol
+
+import (
+	"fmt"
+
+	"github.com/jbcnet/jbc/hashing"
+)
+
+// Place names one header of one coordinator's job.
+type Place struct {
+	JobID
+	Point Point `json:"point"`
+	Roll  int   `json:"roll"`
+}
+
+// Validate implements [Message].
+func (p *Place) Validate() error {
+	if p.Epoch == 0 || p.Number == 0 || p.Roll < 0 || p.Roll >= MaxRolls {
+		return fmt.Errorf("place: job %s, roll %d", p.JobID, p.Roll)
+	}
+	return nil
+}
+
+// Solved announces to everybody that a job is solved.
+type Solved struct {
+	Coordinator string         `json:"coordinator"` // whose job it was
+	Header      hashing.Header `json:"header"`
+	Place
+}
+
+// Validate implements [Message].
+func (s *Solved) Validate() error {
+	if err := CheckName(s.Coordinator); err != nil {
+		return err
+	}
+	return s.Place.Validate()
+}
+
+// BlockAnnounced says that a block is in a coordinator's chain, safely stored.
+type BlockAnnounced struct {
+	Coordinator string         `json:"coordinator"`
+	Height      uint32         `json:"height"`
+	Hash        hashing.Hash   `json:"hash"`
+	Header      hashing.Header `json:"header"`
+}
+
+// Validate implements [Message].
+func (b *BlockAnnounced) Validate() error { return CheckName(b.Coordinator) }
