@@ -33,12 +33,6 @@ func (c *Chain) Lookup(hash hashing.Hash) (Entry, bool) {
 	}, true
 }
 
-// HeaderByHash returns a block's header.
-func (c *Chain) HeaderByHash(hash hashing.Hash) (hashing.Header, bool) {
-	e, ok := c.Lookup(hash)
-	return e.Header, ok
-}
-
 // IsMain says whether a block lies on the main chain.
 func (c *Chain) IsMain(hash hashing.Hash) bool {
 	e, _ := c.Lookup(hash)

@@ -89,6 +89,9 @@ func (c *Coordinator) Ready() <-chan struct{} { return c.ready }
 // PublicKey returns the nkey that workers pin.
 func (c *Coordinator) PublicKey() string { return c.publicKey }
 
+// Network returns the id of the network whose chain this is.
+func (c *Coordinator) Network() string { return c.cfg.Params.ID() }
+
 // Run serves until ctx ends, and returns nil then; otherwise it returns why it
 // can't go on: the store failed, or the name is taken. When it returns, all it
 // started has ended, and every block that it acknowledged is on the disk.
@@ -114,10 +117,10 @@ func (c *Coordinator) Run(ctx context.Context) error {
 
 	var tasks sync.WaitGroup
 	for _, task := range []func(context.Context) error{
-		c.keepTime, c.watchStore, c.advertise,
-		func(ctx context.Context) error { return serve(ctx, subs.asks, c.answerAsk) },
-		func(ctx context.Context) error { return serve(ctx, subs.gets, c.answerGet) },
-		func(ctx context.Context) error { return serve(ctx, subs.solved, c.hearSolved) },
+		c.keepTime, c.watchStore, c.watchLink, c.advertise,
+		func(ctx context.Context) error { return c.serve(ctx, subs.asks, maxAsk, c.answerAsk) },
+		func(ctx context.Context) error { return c.serve(ctx, subs.gets, maxGet, c.answerGet) },
+		func(ctx context.Context) error { return c.serve(ctx, subs.solved, maxSolved, c.hearSolved) },
 	} {
 		tasks.Go(func() {
 			if err := task(running); err != nil {
@@ -252,6 +255,3 @@ func (c *Coordinator) watchStore(ctx context.Context) error {
 		return c.cfg.Store.Err()
 	}
 }
-
-// Network returns the id of the network whose chain this is.
-func (c *Coordinator) Network() string { return c.cfg.Params.ID() }

@@ -133,7 +133,8 @@ func (f *farm) Progress(now time.Time, worker string, p *protocol.Progress) prot
 	return reply
 }
 
-// grant adds what a slot wants to the reply, never more than two leases' worth. What
+// grant adds what a slot wants to the reply, between a quarter of a lease's worth and
+// two. What
 // came back unsearched is not kept until somebody wants it: whoever reports next is
 // lent it, as far as he holds less than four leases' worth.
 func (f *farm) grant(now time.Time, s *slot, p *protocol.Progress, reply *protocol.ProgressReply) {
@@ -146,7 +147,10 @@ func (f *farm) grant(now time.Time, s *slot, p *protocol.Progress, reply *protoc
 		return
 	}
 	lease := leasePoints(s.rate(now), f.rolls)
-	want := min(p.Want, 2*lease)
+	want := p.Want
+	if want > 0 {
+		want = min(max(want, lease/4), 2*lease) // no crumbs
+	}
 	if held := j.ledger.OnLoan(s.number); held < 4*lease {
 		want = max(want, min(j.ledger.Returned(), 4*lease-held))
 	}

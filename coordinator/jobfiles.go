@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/jbcnet/jbc/chain"
 	"github.com/jbcnet/jbc/chain/store"
@@ -52,6 +53,7 @@ func restoreJobs(dir string) ([]*job, error) {
 	if err != nil {
 		return nil, err
 	}
+	files = slices.DeleteFunc(files, func(f os.DirEntry) bool { return !f.Type().IsRegular() })
 	if n := len(files) - keptJobs; n > 0 {
 		for _, old := range files[:n] {
 			_ = os.Remove(filepath.Join(dir, old.Name()))

@@ -50,6 +50,7 @@ const maxLeases = 32
 type ledger struct {
 	fresh    interval              // never leased
 	returned []interval            // came back, longest ago first: goes out again before anything fresh
+	waiting  uint64                // points in returned
 	leases   map[uint32][]*lease   // on loan, by slot, in the order of their ids
 	held     map[uint32][]interval // all that a slot ever had: its shares may come late
 	lastID   uint64
@@ -72,45 +73,63 @@ func (l *ledger) Book(slot uint32, home interval, deadline time.Time) {
 	if home.n == 0 {
 		return
 	}
-	l.lend(&lease{slot: slot, id: homeLease, interval: home, deadline: deadline})
+	l.enter(&lease{slot: slot, id: homeLease, interval: home, deadline: deadline})
 }
 
-// Lease lends a slot n points, in at most maxPieces intervals: first what came
-// back, the oldest first, then fresh points. It lends less where pieces are small,
-// the slot has [maxLeases] or the line is used up.
+// Lease lends a slot n points: first what came back, the oldest first, in at most
+// maxPieces intervals, then one fresh interval for what is missing, so that nobody
+// is kept short by crumbs. It lends less where the slot has [maxLeases] or the line
+// is used up.
 func (l *ledger) Lease(slot uint32, n uint64, maxPieces int, deadline time.Time) []*lease {
 	var lent []*lease
-	for n > 0 && len(lent) < maxPieces && len(l.leases[slot]) < maxLeases {
-		piece := l.take(n)
-		if piece.n == 0 {
-			break
-		}
+	for len(lent) < maxPieces && len(l.returned) > 0 && n > 0 && len(l.leases[slot]) < maxLeases {
+		piece := l.takeReturned(n)
 		n -= piece.n
-		l.lastID++
-		granted := &lease{slot: slot, id: l.lastID, interval: piece, deadline: deadline}
-		l.lend(granted)
-		lent = append(lent, granted)
+		lent = append(lent, l.lend(slot, piece, deadline))
+	}
+	if n = min(n, l.fresh.n); n > 0 && len(l.leases[slot]) < maxLeases {
+		piece := interval{l.fresh.first, n}
+		l.fresh = interval{piece.end(), l.fresh.n - n}
+		lent = append(lent, l.lend(slot, piece, deadline))
 	}
 	return lent
 }
 
-// take removes up to n free points.
-func (l *ledger) take(n uint64) interval {
-	from := &l.fresh
-	if len(l.returned) > 0 {
-		from = &l.returned[0]
+// takeReturned removes up to n points of what came back longest ago.
+func (l *ledger) takeReturned(n uint64) interval {
+	oldest := &l.returned[0]
+	piece := interval{oldest.first, min(n, oldest.n)}
+	*oldest = interval{piece.end(), oldest.n - piece.n}
+	if oldest.n == 0 {
+		l.returned = l.returned[1:]
 	}
-	piece := interval{from.first, min(n, from.n)}
-	*from = interval{piece.end(), from.n - piece.n}
-	if len(l.returned) > 0 && l.returned[0].n == 0 {
-		l.returned = slices.Delete(l.returned, 0, 1)
-	}
+	l.waiting -= piece.n
 	return piece
 }
 
-func (l *ledger) lend(granted *lease) {
+// lend makes a lease of a piece.
+func (l *ledger) lend(slot uint32, piece interval, deadline time.Time) *lease {
+	l.lastID++
+	granted := &lease{slot: slot, id: l.lastID, interval: piece, deadline: deadline}
+	l.enter(granted)
+	return granted
+}
+
+// maxHeld is how many intervals are remembered of what a slot had. An honest
+// worker has a few a minute; of one that asks for crumbs the oldest are forgotten.
+const maxHeld = 1024
+
+func (l *ledger) enter(granted *lease) {
 	l.leases[granted.slot] = append(l.leases[granted.slot], granted)
-	l.held[granted.slot] = append(l.held[granted.slot], granted.interval)
+	had := l.held[granted.slot]
+	if last := len(had) - 1; last >= 0 && had[last].end() == granted.interval.first {
+		had[last].n += granted.interval.n
+		return
+	}
+	if len(had) == maxHeld {
+		had = slices.Delete(had, 0, 1)
+	}
+	l.held[granted.slot] = append(had, granted.interval)
 }
 
 // errProgress says that a slot reported more points as searched than its lease
@@ -173,9 +192,17 @@ func (l *ledger) Release(slot uint32) []*lease {
 	return released
 }
 
+// takeBack puts the rests of leases behind what came back before, neighbours in
+// one piece.
 func (l *ledger) takeBack(back []*lease) {
 	for _, loan := range back {
-		l.returned = append(l.returned, loan.rest())
+		rest := loan.rest()
+		l.waiting += rest.n
+		if last := len(l.returned) - 1; last >= 0 && l.returned[last].end() == rest.first {
+			l.returned[last].n += rest.n
+			continue
+		}
+		l.returned = append(l.returned, rest)
 	}
 }
 
@@ -200,9 +227,4 @@ func (l *ledger) OnLoan(slot uint32) (points uint64) {
 }
 
 // Returned returns how many points came back unsearched and wait for a slot.
-func (l *ledger) Returned() (points uint64) {
-	for _, piece := range l.returned {
-		points += piece.n
-	}
-	return points
-}
+func (l *ledger) Returned() (points uint64) { return l.waiting }

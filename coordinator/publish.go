@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -54,6 +55,40 @@ func (c *Coordinator) watchConnection() {
 		defer c.mu.Unlock()
 		c.republish()
 	})
+}
+
+// ErrConnectionClosed says that the connection to NATS is closed for good, which
+// only its owner does.
+var ErrConnectionClosed = errors.New("the connection to NATS was closed")
+
+// watchLink ends the coordinator when its connection is closed, since nobody could
+// reach it any more. It also says once when a server refuses the credentials: no
+// handler hears of that.
+func (c *Coordinator) watchLink(ctx context.Context) error {
+	conn := c.cfg.Conn
+	closed := conn.StatusChanged(nats.CLOSED)
+	defer conn.RemoveStatusListener(closed)
+	look := time.NewTicker(tickTime)
+	defer look.Stop()
+	refused := false
+	for !conn.IsClosed() {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-closed:
+		case <-look.C:
+			if conn.IsConnected() {
+				refused = false
+			} else if err := conn.LastError(); !refused && protocol.IsRefused(err) {
+				refused = true
+				c.log.Warn("the NATS server refuses the credentials, trying on", protocol.Why(err)...)
+			}
+		}
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return errors.Join(ErrConnectionClosed, conn.LastError())
 }
 
 // republish sends the work of the moment again. The caller holds c.mu.
@@ -116,7 +151,11 @@ func (c *Coordinator) waitConnected(ctx context.Context) error {
 	if c.cfg.Conn.IsConnected() {
 		return nil
 	}
-	c.log.Warn("the NATS server is away, trying on", "servers", c.cfg.Conn.Servers())
+	about := []any{"servers", c.cfg.Conn.Servers()}
+	if err := c.cfg.Conn.LastError(); !protocol.IsRefused(err) { // which watchLink says
+		about = append(about, protocol.Why(err)...)
+	}
+	c.log.Warn("the NATS server is away, trying on", about...)
 	select {
 	case <-connected: // for the first time, of which no handler hears
 		c.log.Info("connected to the NATS server", "url", c.cfg.Conn.ConnectedUrlRedacted())

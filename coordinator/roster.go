@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"cmp"
+	"container/heap"
 	"slices"
 	"time"
 
@@ -48,14 +49,32 @@ func (s *slot) termsNumbered(n uint64) (protocol.Terms, bool) {
 // roster knows who has which slot. It is not safe for concurrent use.
 type roster struct {
 	slots   map[uint32]*slot
-	resting []restingNumber // by the time they were put to rest
-	next    uint32          // the lowest number never given
+	resting restingNumbers // a heap
+	next    uint32         // the lowest number never given
 	limit   uint32
 }
 
 type restingNumber struct {
 	number uint32
 	until  time.Time
+}
+
+// restingNumbers is a heap (container/heap), the one that rested enough first on top.
+type restingNumbers []restingNumber
+
+func (h restingNumbers) Len() int           { return len(h) }
+func (h restingNumbers) Less(i, j int) bool { return h[i].until.Before(h[j].until) }
+func (h restingNumbers) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+
+// Push implements heap.Interface.
+func (h *restingNumbers) Push(x any) { *h = append(*h, x.(restingNumber)) }
+
+// Pop implements heap.Interface.
+func (h *restingNumbers) Pop() any {
+	last := len(*h) - 1
+	x := (*h)[last]
+	*h = (*h)[:last]
+	return x
 }
 
 func newRoster(limit uint32) *roster {
@@ -74,11 +93,8 @@ func (r *roster) Join(now time.Time, worker protocol.Join, secret []byte, terms 
 }
 
 func (r *roster) freeNumber(now time.Time) (uint32, bool) {
-	for i, rest := range r.resting {
-		if !rest.until.After(now) {
-			r.resting = slices.Delete(r.resting, i, i+1)
-			return rest.number, true
-		}
+	if len(r.resting) > 0 && !r.resting[0].until.After(now) {
+		return heap.Pop(&r.resting).(restingNumber).number, true
 	}
 	if r.next >= r.limit {
 		return 0, false
@@ -102,7 +118,7 @@ func (r *roster) Heard(now time.Time, number uint32, worker string) (*slot, erro
 func (r *roster) Leave(number uint32) {
 	if s := r.slots[number]; s != nil {
 		delete(r.slots, number)
-		r.resting = append(r.resting, restingNumber{number, s.heard.Add(slotRest)})
+		heap.Push(&r.resting, restingNumber{number, s.heard.Add(slotRest)})
 	}
 }
 

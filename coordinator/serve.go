@@ -12,8 +12,17 @@ import (
 )
 
 // inboxSize is how many messages of a subject may wait to be handled. What comes
-// on top is dropped by the client library: workers ask again.
-const inboxSize = 1 << 16
+// on top is dropped by the client library: workers ask again. A fleet of 10,000
+// that reports at once fits.
+const inboxSize = 1 << 14
+
+// How many bytes the messages that a coordinator listens for can have at the most;
+// longer ones are refused unread. A report names up to 64 leases.
+const (
+	maxAsk    = 8 << 10
+	maxSolved = 1 << 10
+	maxGet    = 512
+)
 
 // inboxes are the subjects that a coordinator listens on.
 type inboxes struct {
@@ -50,14 +59,19 @@ func (in *inboxes) close() {
 	}
 }
 
-// serve hands messages to handle, one at a time, until ctx ends. An error of the
-// handler is the machine's and ends the coordinator; a bad message is none.
-func serve(ctx context.Context, inbox <-chan *nats.Msg, handle func(*nats.Msg) error) error {
+// serve hands messages of at most limit bytes to handle, one at a time, until ctx
+// ends. An error of the handler is the machine's and ends the coordinator; a bad
+// message is none.
+func (c *Coordinator) serve(ctx context.Context, inbox <-chan *nats.Msg, limit int, handle func(*nats.Msg) error) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case msg := <-inbox:
+			if len(msg.Data) > limit {
+				c.refuse(&nats.Msg{Reply: msg.Reply}, fmt.Errorf("%w: %d bytes, at most %d", protocol.Oversized, len(msg.Data), limit))
+				continue
+			}
 			if err := handle(msg); err != nil {
 				return err
 			}

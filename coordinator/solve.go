@@ -23,7 +23,6 @@ type solved struct {
 // job before the disk is waited for. The caller holds c.mu. An error that is no
 // fault is the code of the refusal.
 func (c *Coordinator) solve(now time.Time, p protocol.Place, worker string) (*solved, error) {
-	began := time.Now()
 	j, header, err := c.farm.Solution(p)
 	if err != nil {
 		return nil, err
@@ -44,7 +43,7 @@ func (c *Coordinator) solve(now time.Time, p protocol.Place, worker string) (*so
 	case err != nil:
 		return nil, errFault{err}
 	}
-	validated := time.Since(began)
+	validated := time.Since(now)
 	hash := header.Hash()
 	c.farm.Accepted(j, hash)
 	s := &solved{hash: hash, height: j.Height, stored: accepted.Wait}
@@ -59,27 +58,27 @@ func (c *Coordinator) solve(now time.Time, p protocol.Place, worker string) (*so
 		if err := c.advance(now); err != nil {
 			return nil, errFault{err}
 		}
-		cost := c.pace.Add(validated, time.Since(began)-validated)
-		s.stored = c.announceOnce(accepted, j.Height, header, worker, cost)
+		cost := c.pace.Add(validated, time.Since(now)-validated)
+		s.stored = c.announceOnce(now, accepted, j.Height, header, worker, cost)
 	}
 	return s, nil
 }
 
 // announceOnce returns a function that waits for a block's write and announces
 // the block.
-func (c *Coordinator) announceOnce(a chain.Accepted, height uint32, header hashing.Header, worker string, cost *blockPace) func() error {
+func (c *Coordinator) announceOnce(arrived time.Time, a chain.Accepted, height uint32, header hashing.Header, worker string, cost *blockPace) func() error {
 	return sync.OnceValue(func() error {
-		began := time.Now()
 		if err := a.Wait(); err != nil {
 			return err
 		}
+		written := time.Since(arrived)
 		hash := header.Hash()
 		c.publish(c.subjects.Block(c.cfg.Name), &protocol.BlockAnnounced{
 			Coordinator: c.cfg.Name, Height: height, Hash: hash, Header: header,
 		})
 		c.log.Info("block", "height", height, "hash", hash, "by", worker)
 		c.mu.Lock()
-		cost.write = time.Since(began)
+		cost.write = written
 		c.mu.Unlock()
 		return nil
 	})

@@ -91,7 +91,7 @@ func (k Kernel) missing() []string {
 }
 
 // Calibrate returns how many nonces of s one call of k.Scan can try within
-// budget, at least one. It measures for about four times the budget, and takes
+// budget, at least one. It measures for about one and a half times the budget, and takes
 // the fastest of its tries, which a busy machine disturbs least.
 func (k Kernel) Calibrate(s *Search, budget time.Duration) int {
 	hits := make([]Hit, max(64, len(s.Midstates)))

@@ -60,16 +60,6 @@ func (b *Batch) Apply() (*Pending, error) {
 	}
 }
 
-// Set gives one key a value without waiting for the disk. It asks for the sync
-// all the same: Pebble keeps what is written without one in a buffer of the
-// process (up to 32 KiB), where not even kill -9 is survived.
-func (s *Store) Set(space Space, key, value []byte) error {
-	b := s.NewBatch()
-	b.Set(space, key, value)
-	_, err := b.Apply()
-	return err
-}
-
 // Pending is a batch on its way to the disk.
 type Pending struct {
 	failure *failure

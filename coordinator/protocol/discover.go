@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -22,6 +23,17 @@ type Found struct {
 	Network string // chain.Params.ID
 	Name    string
 	Key     string // its public nkey
+}
+
+// On says whether f is on a network, which goes by its id or by its name: all of
+// the id but the dash and the 8 digits at its end, dashes of its own included. No
+// network is any.
+func (f Found) On(network string) bool {
+	if network == "" || network == f.Network {
+		return true
+	}
+	dash := strings.LastIndexByte(f.Network, '-')
+	return dash >= 0 && network == f.Network[:dash]
 }
 
 // Discover asks who coordinates and returns all that answer within wait, a

@@ -79,13 +79,14 @@ type WorkerStatus struct {
 	DeclaredHS float64 `json:"declared_hs"`
 	// MeasuredHS is the rate that the slot's shares prove over the last minute,
 	// with its relative standard error.
-	MeasuredHS  float64       `json:"measured_hs"`
-	MeasuredErr float64       `json:"measured_err"`
-	Shares      uint64        `json:"shares"`
-	Blocks      uint64        `json:"blocks"`
-	Refused     uint64        `json:"refused"`
-	HeardMS     int64         `json:"heard_ms"` // since it was last heard
-	Leases      []LeaseStatus `json:"leases"`
+	MeasuredHS  float64 `json:"measured_hs"`
+	MeasuredErr float64 `json:"measured_err"`
+	Shares      uint64  `json:"shares"`
+	// Blocks counts the slot's solutions that were stored, late ones included.
+	Blocks  uint64        `json:"blocks"`
+	Refused uint64        `json:"refused"`
+	HeardMS int64         `json:"heard_ms"` // since it was last heard
+	Leases  []LeaseStatus `json:"leases"`
 }
 
 // LeaseStatus is a lease and how much of it is reported as searched.

@@ -61,3 +61,26 @@ func TestMakeName(t *testing.T) {
 		}
 	}
 }
+
+func TestFoundOn(t *testing.T) {
+	for _, tt := range []struct {
+		id, network string
+		want        bool
+	}{
+		{"dev-1a2b3c4d", "", true},
+		{"dev-1a2b3c4d", "dev", true},
+		{"dev-1a2b3c4d", "dev-1a2b3c4d", true},
+		{"dev-1a2b3c4d", "dev-", false},
+		{"dev-1a2b3c4d", "de", false},
+		{"dev-1a2b3c4d", "dev-00000000", false},
+		{"my-own-net-1a2b3c4d", "my-own-net", true},
+		{"my-own-net-1a2b3c4d", "my-own-net-1a2b3c4d", true},
+		{"my-own-net-1a2b3c4d", "my", false},
+		{"my-own-net-1a2b3c4d", "my-own", false},
+		{"", "dev", false}, // nobody, as a zero Found
+	} {
+		if got := (Found{Network: tt.id}).On(tt.network); got != tt.want {
+			t.Errorf("Found on %q: On(%q) = %v, want %v", tt.id, tt.network, got, tt.want)
+		}
+	}
+}
