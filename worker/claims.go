@@ -180,6 +180,7 @@ func (s *session) onVerdict(a answer, sol *solution) {
 		return
 	case protocol.OK, protocol.Known:
 		s.stats.BlocksAccepted++
+		s.stats.SharesAccepted++ // the coordinator credits a solution as a share too
 		s.log.Info("block accepted", "height", r.Height, "hash", sol.hash)
 		s.claims.settle(i, solvedParent{prev, s.work.latest})
 	default:

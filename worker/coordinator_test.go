@@ -55,6 +55,7 @@ type lookalike struct {
 	epoch  uint64
 	terms  protocol.Terms
 	job    *protocol.Job
+	hold   *protocol.Hold                      // in force instead of job, if not nil
 	grant  []protocol.Lease                    // what the next report gets
 	judge  func(*protocol.Claim) protocol.Code // nil: OK
 	unsign bool                                // replies go out without a signature
@@ -173,7 +174,11 @@ func (c *lookalike) answer(m *nats.Msg) {
 	case protocol.KindCurrent:
 		var cur protocol.Current
 		c.decode(m, &cur)
-		c.reply(m, &protocol.CurrentReply{Reply: ok(cur.Ask), Job: c.job, Leases: []protocol.Lease{c.terms.Home(testSlot)}})
+		if c.hold != nil {
+			c.reply(m, &protocol.CurrentReply{Reply: ok(cur.Ask), Hold: c.hold})
+		} else {
+			c.reply(m, &protocol.CurrentReply{Reply: ok(cur.Ask), Job: c.job, Leases: []protocol.Lease{c.terms.Home(testSlot)}})
+		}
 		c.currents <- &cur
 	case protocol.KindShare, protocol.KindSolution:
 		var claim protocol.Claim
@@ -183,7 +188,7 @@ func (c *lookalike) answer(m *nats.Msg) {
 	default:
 		var p protocol.Progress
 		c.decode(m, &p)
-		r := &protocol.ProgressReply{Reply: ok(p.Ask), Current: c.job.JobID, Terms: c.terms, Leases: []protocol.Lease{}}
+		r := &protocol.ProgressReply{Reply: ok(p.Ask), Current: c.job.JobID, Terms: c.terms, Leases: []protocol.Lease{}, Holding: c.hold != nil}
 		if p.Want > 0 {
 			r.Leases, c.grant = c.grant, nil
 		}

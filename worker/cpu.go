@@ -23,9 +23,6 @@ type cpu struct {
 	hashes int // a slice
 }
 
-func (c *cpu) name() string  { return "cpu/" + c.kernel.Name }
-func (c *cpu) versions() int { return c.kernel.Versions }
-
 // slice is a whole number of the kernel's lanes, so that none runs empty.
 func (c *cpu) slice(rolls int) int {
 	n := c.hashes / rolls

@@ -5,10 +5,6 @@ import "github.com/jbcnet/jbc/hashing"
 // device is what tries points for one miner: a CPU thread, later a GPU. A miner
 // owns its device and calls it from one goroutine.
 type device interface {
-	// name is for people.
-	name() string
-	// versions is how many versions a search should hold for the best rate.
-	versions() int
 	// slice is how many points of a job with rolls versions one scan may try, so
 	// that it ends soon enough for a cancel to be seen.
 	slice(rolls int) int

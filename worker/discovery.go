@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,27 +20,21 @@ const (
 	maxFound  = 1000
 )
 
-// ErrSeveralNetworks says that coordinators of several networks answered and none
-// was chosen.
-var ErrSeveralNetworks = errors.New("several networks answer")
-
 // known says whether cfg names the one coordinator to mine for, so that nobody has
 // to be asked.
 func (c *Config) known() bool {
 	return c.Coordinator != "" && c.Key != "" && protocol.IsNetworkID(c.Network)
 }
 
-// allows says whether cfg lets the worker mine for f. A network goes by its name or
-// by its id.
+// allows says whether cfg lets the worker mine for f.
 func (c *Config) allows(f protocol.Found) bool {
-	name := f.Network[:strings.LastIndexByte(f.Network, '-')]
-	return (c.Network == "" || c.Network == f.Network || c.Network == name) &&
-		(c.Coordinator == "" || c.Coordinator == f.Name) && (c.Key == "" || c.Key == f.Key)
+	return f.On(c.Network) && (c.Coordinator == "" || c.Coordinator == f.Name) && (c.Key == "" || c.Key == f.Key)
 }
 
 // search is the search for a coordinator.
 type search struct {
 	settled bool
+	heard   bool      // somebody answered since the last question, nobody to choose
 	due     time.Time // when to ask next
 	decide  time.Time // when to choose among found
 	found   []protocol.Found
@@ -59,19 +52,16 @@ func (s *session) look(now time.Time) error {
 		if err == nil {
 			return s.settle(now, c)
 		}
-		if errors.Is(err, ErrSeveralNetworks) {
-			return err
-		}
 		s.say(err.Error())
-		l.found = nil
+		l.found, l.heard = nil, true
 	}
 	if now.Before(l.due) {
 		return nil
 	}
-	if !l.due.IsZero() && len(l.found) == 0 {
+	if !l.due.IsZero() && len(l.found) == 0 && !l.heard {
 		s.say("no coordinator answers yet")
 	}
-	l.due = now.Add(lookEvery)
+	l.due, l.heard = now.Add(lookEvery), false
 	if err := s.conn.PublishRequest(protocol.PingSubject, s.asks.inbox+"."+lookToken, nil); err != nil {
 		s.log.Debug("discovery not sent", "err", err)
 	}
@@ -108,7 +98,9 @@ func (s *session) onAnswer(now time.Time, m *nats.Msg) error {
 	return nil
 }
 
-// choose returns the first of found that cfg allows.
+// choose returns the first of found that cfg allows. Where several networks answer
+// and none is asked for it chooses nobody, who will be asked again: anybody on the
+// server can claim a network, which must end no worker.
 func choose(cfg *Config, found []protocol.Found) (protocol.Found, error) {
 	var networks []string
 	for _, c := range found {
@@ -118,7 +110,7 @@ func choose(cfg *Config, found []protocol.Found) (protocol.Found, error) {
 	}
 	slices.Sort(networks)
 	if cfg.Network == "" && len(networks) > 1 {
-		return protocol.Found{}, fmt.Errorf("%w: %s: choose one with --network", ErrSeveralNetworks, strings.Join(networks, ", "))
+		return protocol.Found{}, fmt.Errorf("several networks answer and --network names none of them: %s", few(networks))
 	}
 	for _, c := range found {
 		if cfg.allows(c) {
@@ -130,7 +122,16 @@ func choose(cfg *Config, found []protocol.Found) (protocol.Found, error) {
 		others = append(others, c.Name+" of "+c.Network)
 	}
 	slices.Sort(others)
-	return protocol.Found{}, fmt.Errorf("none of the coordinators that answer is the one asked for: %s", strings.Join(others, ", "))
+	return protocol.Found{}, fmt.Errorf("none of the coordinators that answer is the one asked for: %s", few(others))
+}
+
+// few lists names for people, not more than a line of them.
+func few(names []string) string {
+	const most = 8
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 // settle takes c for good, its key pinned.

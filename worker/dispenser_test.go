@@ -18,8 +18,6 @@ type recorder struct {
 	seen map[*hashing.Search]map[uint32]int
 }
 
-func (r recorder) name() string  { return "recorder" }
-func (r recorder) versions() int { return 1 }
 func (r recorder) slice(int) int { return 7 }
 func (r recorder) begin()        {}
 func (r recorder) close()        {}

@@ -7,9 +7,9 @@
 // which prove its rate, and as solutions, which make blocks.
 //
 // Inside there are two sides. The miners, one locked thread each, know points and
-// targets: they take an interval from the dispenser, scan it in slices of a quarter
-// of a millisecond and look at one number between slices, which is how a solution
-// found anywhere stops all of them within a slice. The session, one goroutine,
+// targets: they take an interval from the dispenser, scan it in slices of
+// [hashing.ScanBudget] and look at one number between slices, which is how a
+// solution found anywhere stops all of them within a slice. The session, one goroutine,
 // knows the coordinator: every message, timer and find passes through its loop, so
 // nothing it owns needs a lock. What decides when to stop (the canceller) and what
 // measures (the meter) is pure: it takes the time as an argument and does no I/O.

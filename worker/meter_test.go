@@ -44,6 +44,20 @@ func TestMeter(t *testing.T) {
 	}
 }
 
+func TestRate(t *testing.T) {
+	for _, tt := range []struct {
+		rate float64
+		want string
+	}{
+		{0, "0 H/s"}, {12.34, "12.3 H/s"}, {999.4, "999 H/s"}, {999.6, "1 kH/s"}, {5.4e6, "5.4 MH/s"},
+		{999.6e6, "1 GH/s"}, {2e12, "2 TH/s"},
+	} {
+		if got := Rate(tt.rate).String(); got != tt.want {
+			t.Errorf("%v hashes a second are %q, want %q", tt.rate, got, tt.want)
+		}
+	}
+}
+
 func TestMeterCountsAPauseOfItsCaller(t *testing.T) {
 	var m meter
 	start := time.Unix(0, 0)

@@ -36,6 +36,7 @@ type session struct {
 	solves  chan *nats.Msg // apart, so that a flood of them can't push those out
 	subs    []*nats.Subscription
 	offline bool
+	denied  bool // the server refuses the credentials, which was said
 
 	asks   asks   // requests not answered yet
 	search search // for a coordinator
@@ -122,6 +123,7 @@ func (s *session) onTick(now time.Time) error {
 		s.dispenser.resume()
 	}
 	if s.offline {
+		s.lost()
 		return nil
 	}
 	if !s.search.settled {
@@ -160,7 +162,7 @@ func (s *session) onControl(now time.Time, m *nats.Msg) error {
 func (s *session) onLink(now time.Time, status nats.Status) error {
 	switch status {
 	case nats.CLOSED:
-		return errClosed
+		return errors.Join(errClosed, s.conn.LastError())
 	case nats.RECONNECTING:
 		s.lost()
 	case nats.CONNECTED:
@@ -170,11 +172,17 @@ func (s *session) onLink(now time.Time, status nats.Status) error {
 	return nil
 }
 
-// lost says once that there is no connection.
+// lost says once that there is no connection, and once when the server turns out
+// to be there and to refuse the credentials.
 func (s *session) lost() {
-	if !s.offline {
-		s.offline = true
-		s.log.Warn("no connection to NATS, trying for as long as it takes")
+	err := s.conn.LastError()
+	switch refused := protocol.IsRefused(err); {
+	case !s.offline:
+		s.offline, s.denied = true, refused
+		s.log.Warn("no connection to NATS, trying for as long as it takes", protocol.Why(err)...)
+	case refused && !s.denied:
+		s.denied = true
+		s.log.Warn("the NATS server refuses the credentials, trying on", protocol.Why(err)...)
 	}
 }
 
@@ -184,7 +192,7 @@ func (s *session) back(now time.Time) {
 	if s.offline {
 		s.log.Info("connected to NATS", "server", s.conn.ConnectedUrlRedacted())
 	}
-	s.offline = false
+	s.offline, s.denied = false, false
 	s.seat.unsure = s.seat.taken
 	s.search.due, s.seat.joinDue, s.seat.currentDue = now, now, now
 	s.asks.forget(now)

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -20,12 +19,11 @@ func TestChoose(t *testing.T) {
 	a2 := protocol.Found{Network: "a-00000001", Name: "c2", Key: "K2"}
 	b1 := protocol.Found{Network: "b-00000002", Name: "c1", Key: "K3"}
 	for _, tt := range []struct {
-		name    string
-		cfg     Config
-		found   []protocol.Found
-		want    protocol.Found
-		several bool
-		text    string
+		name  string
+		cfg   Config
+		found []protocol.Found
+		want  protocol.Found
+		text  string
 	}{
 		{name: "the only one", found: []protocol.Found{a1}, want: a1},
 		{name: "the first of a network", found: []protocol.Found{a2, a1}, want: a2},
@@ -34,12 +32,12 @@ func TestChoose(t *testing.T) {
 		{name: "by a network's name", cfg: Config{Network: "b"}, found: []protocol.Found{a1, b1}, want: b1},
 		{name: "not by half of it", cfg: Config{Network: "b-0"}, found: []protocol.Found{b1}, text: "c1 of b-00000002"},
 		{name: "by key", cfg: Config{Key: "K2"}, found: []protocol.Found{a1, a2}, want: a2},
-		{name: "several networks", found: []protocol.Found{b1, a1}, several: true, text: "a-00000001, b-00000002: choose one with --network"},
+		{name: "several networks", found: []protocol.Found{b1, a1}, text: "--network names none of them: a-00000001, b-00000002"},
 		{name: "an impostor of the name", cfg: Config{Key: "K9"}, found: []protocol.Found{a1}, text: "c1 of a-00000001"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := choose(&tt.cfg, tt.found)
-			if got != tt.want || errors.Is(err, ErrSeveralNetworks) != tt.several || (err != nil) != (tt.text != "") {
+			if got != tt.want || (err != nil) != (tt.text != "") {
 				t.Fatalf("chose %v, error %v", got, err)
 			}
 			if err != nil && !strings.Contains(err.Error(), tt.text) {
@@ -49,16 +47,58 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-func TestSeveralNetworksEndTheRun(t *testing.T) {
+// A stranger who claims another network makes a worker that was told none wait. It
+// ends none, and when the stranger goes the worker mines.
+func TestSeveralNetworksMakeItWait(t *testing.T) {
 	ns := newNATS(t, 0)
 	newLookalike(t, ns.ClientURL(), "c1")
 	other := &lookalike{t: t, name: "c2", url: ns.ClientURL()}
 	other.key, _ = nkeys.CreateUser()
 	other.pub, _ = other.key.PublicKey()
 	other.connect("other-89abcdef")
-	w := startWorker(t, ns.ClientURL(), nil)
-	if err := get(t, "end of Run", w.done); !errors.Is(err, ErrSeveralNetworks) {
-		t.Errorf("Run: %v, want %v", err, ErrSeveralNetworks)
+	said := make(chan string, 1000)
+	w := startWorker(t, ns.ClientURL(), func(cfg *Config) { cfg.Log = slog.New(tap{said}) })
+	for !strings.Contains(get(t, "warning", said), "--network names none of them: other-89abcdef, "+testNetwork) {
+	}
+	if got := w.Stats().State; got != Looking {
+		t.Errorf("it is %s, want %s", got, Looking)
+	}
+	other.conn.Close()
+	w.until("mining", isMining)
+}
+
+// However often it asks, it says once what keeps it waiting.
+func TestSaysOnceWhyItWaits(t *testing.T) {
+	ns := newNATS(t, 0)
+	s := script(t, &lookalike{url: ns.ClientURL()})
+	said := make(chan string, 1000)
+	s.log = slog.New(tap{said})
+	now := time.Now()
+	for range 5 {
+		if err := s.look(now); err != nil { // asks
+			t.Fatal(err)
+		}
+		s.search.found = []protocol.Found{
+			{Network: "a-00000001", Name: "c1", Key: "K1"}, {Network: "b-00000002", Name: "c1", Key: "K2"},
+		}
+		s.search.decide = now.Add(lookWait)
+		if err := s.look(s.search.decide); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(lookEvery)
+	}
+	if len(said) != 1 || s.search.settled {
+		t.Errorf("%d lines, settled %v; want one warning about two networks", len(said), s.search.settled)
+	}
+	for range 3 {
+		if err := s.look(now); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(lookEvery)
+	}
+	get(t, "warning", said)
+	if got := get(t, "warning", said); !strings.Contains(got, "no coordinator answers") || len(said) > 0 {
+		t.Errorf("then %q and %d lines more, want once that nobody answers", got, len(said))
 	}
 }
 
@@ -201,6 +241,35 @@ func TestAsksForAMissedJob(t *testing.T) {
 	get(t, "question", c.currents)
 }
 
+// A hold is broadcast once. Who missed it hears of it with the next report.
+func TestLearnsOfAMissedHold(t *testing.T) {
+	ns := newNATS(t, 0)
+	c := newLookalike(t, ns.ClientURL(), "c1")
+	now := time.Now()
+	s := joined(t, c, now)
+	c.mu.Lock()
+	c.hold = &protocol.Hold{Kind: protocol.KindHold, Coordinator: "c1", JobID: c.job.JobID, Prev: c.job.Prev}
+	c.mu.Unlock()
+	if got := s.state(); got != Mining {
+		t.Fatalf("it is %s before any word of the hold, want %s", got, Mining)
+	}
+	now = now.Add(3 * time.Second)
+	s.reportInTurn(now)
+	s.drain(t, now, "hold", func() bool { return s.state() == Holding })
+	get(t, "question", c.currents)
+
+	for len(c.reports) > 0 {
+		<-c.reports
+	}
+	s.seat.currentDue = now
+	now = now.Add(3 * time.Second)
+	s.reportInTurn(now)
+	s.drain(t, now, "answer", func() bool { return len(s.asks.pending) == 0 })
+	if len(c.currents) > 0 {
+		t.Error("it asks again for a hold that it knows")
+	}
+}
+
 // The worker always has some seconds of work: it asks for ten when few are left,
 // at once where the home lease is short, and for none while it has plenty.
 func TestAsksForWorkInTime(t *testing.T) {
@@ -313,8 +382,11 @@ func TestRepliesMustFitTheirRequests(t *testing.T) {
 
 func TestConfigIsChecked(t *testing.T) {
 	good := Config{Conn: &nats.Conn{}, Name: "w1", Kernel: hashing.BestKernel(), Threads: 1, Log: slog.Default()}
-	if _, err := New(good); err != nil {
-		t.Errorf("New: %v", err)
+	for _, network := range []string{"", "dev", testNetwork, strings.Repeat("n", 32) + "-0123abcd"} {
+		good.Network = network
+		if _, err := New(good); err != nil {
+			t.Errorf("New on network %q: %v", network, err)
+		}
 	}
 	for name, spoil := range map[string]func(*Config){
 		"no connection":      func(c *Config) { c.Conn = nil },
@@ -323,6 +395,8 @@ func TestConfigIsChecked(t *testing.T) {
 		"no threads":         func(c *Config) { c.Threads = 0 },
 		"a dot in its name":  func(c *Config) { c.Name = "w.1" },
 		"a wild coordinator": func(c *Config) { c.Coordinator = "*" },
+		"a wild network":     func(c *Config) { c.Network = "*" },
+		"a long network":     func(c *Config) { c.Network = strings.Repeat("n", 42) },
 		"a key that is none": func(c *Config) { c.Key = "secret" },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -45,6 +45,9 @@ func TestDeliversASolution(t *testing.T) {
 		t.Error("claim not sealed with the slot's secret")
 	}
 	s := w.until("accepted and stopped", func(s Stats) bool { return s.BlocksAccepted == 1 && s.State == Stopped })
+	if s.SharesAccepted != 1 {
+		t.Errorf("%d shares accepted, want the solution counted as one, as the coordinator does", s.SharesAccepted)
+	}
 	if s.BlocksFound != 1 || s.LastStop.By != solved.Header.Hash() {
 		t.Errorf("%d found, stopped by %s; want its own %s", s.BlocksFound, s.LastStop.By, solved.Header.Hash())
 	}

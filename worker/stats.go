@@ -40,6 +40,7 @@ type Stats struct {
 	Leases int
 	Dry    uint64 // how often the session found the miners out of points
 
+	// SharesAccepted counts accepted solutions too, as the coordinator does.
 	SharesAccepted, SharesRefused uint64
 	// SharesLost were never answered, or given up before they were sent.
 	SharesLost                                 uint64
@@ -112,7 +113,7 @@ type Rate float64
 func (r Rate) String() string {
 	units := []string{"H/s", "kH/s", "MH/s", "GH/s", "TH/s"}
 	i := 0
-	for r >= 1000 && i < len(units)-1 {
+	for r >= 999.5 && i < len(units)-1 { // which three digits round to 1000
 		r /= 1000
 		i++
 	}

@@ -22,7 +22,7 @@ type Config struct {
 	// delay this worker's.
 	Conn *nats.Conn
 	// Network is the network to mine on, by name or by id, such as "dev" or
-	// "dev-1a2b3c4d"; empty takes the one that is found, if it is the only one. With
+	// "dev-1a2b3c4d"; empty takes the one that is found, once it is the only one. With
 	// its id, Coordinator and Key nothing has to be found.
 	Network string
 	// Coordinator is the name of the one to work for; empty takes the first found.
@@ -57,7 +57,7 @@ func (c *Config) check() error {
 		}
 	}
 	if c.Network != "" {
-		if err := protocol.CheckName(c.Network); err != nil {
+		if err := protocol.CheckName(c.Network); err != nil && !protocol.IsNetworkID(c.Network) {
 			return fmt.Errorf("worker: network: %w", err)
 		}
 	}
@@ -89,8 +89,8 @@ func New(cfg Config) (*Worker, error) {
 // Run mines until ctx is cancelled, which is not an error, and returns when all
 // that it started has ended, within a second. It can run once. Losing the
 // connection or the coordinator is no reason to return: it waits for them for as
-// long as it takes. It returns an error when several networks are there and none
-// was chosen, or when the caller closes the connection.
+// long as it takes, and so it does while several networks are there and none was
+// chosen. It returns an error when the caller closes the connection.
 func (w *Worker) Run(ctx context.Context) error {
 	if w.started.Swap(true) {
 		return errors.New("worker: ran already")

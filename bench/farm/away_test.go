@@ -4,6 +4,7 @@ package farm
 
 import (
 	"net"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -106,6 +107,38 @@ func TestServerAway(t *testing.T) {
 	}
 	checkAnnounced(t, o, o.blocks())
 	t.Logf("the server was killed %d times; both workers were heard mining again within %v of its return", count(2, 20), worst)
+}
+
+// TestRefusedCredentials gives a coordinator and a worker a password that their
+// server does not know. Each says so once, with what to check, writes nothing beside
+// its log, and goes on by itself when the server knows it.
+func TestRefusedCredentials(t *testing.T) {
+	f := newFarm(t)
+	server := f.natsServer(t, "JBC_FARM_USER=farmer", "JBC_FARM_PASSWORD=yesterday's")
+	f.env = []string{"NATS_URL=" + f.url, "NATS_USER=farmer", "NATS_PASSWORD=today's"}
+	c := start(t, "coordinator", f.command("coordinator", "--name", coordinatorName))
+	w := start(t, "w1", f.command("worker", "--name", "w1", "--threads", "1"))
+	for _, p := range []*process{c, w} {
+		p.says(t, patience, "level=WARN", "NATS_USER and NATS_PASSWORD")
+	}
+	if _, stderr, status := f.run(t, "status"); status != 1 || !strings.Contains(stderr, "hint: check NATS_CREDS") {
+		t.Errorf("jbc status ended with %d, want 1, and a hint: %s", status, stderr)
+	}
+	eventually(t, patience, "they keep trying", func() bool { return len(server.out.with("authentication error")) >= 16 })
+	server.kill()
+	f.natsServer(t, "JBC_FARM_USER=farmer", "JBC_FARM_PASSWORD=today's")
+	w.says(t, patience, "msg=joined")
+	c.says(t, patience, "msg=block ")
+	for _, p := range []*process{c, w} {
+		if n := len(p.out.with("NATS_PASSWORD")); n != 1 {
+			t.Errorf("%s says %d times that it is refused, want once:\n%s", p.name, n, p.out.text())
+		}
+		for _, line := range lines(p.out.text()) {
+			if !strings.HasPrefix(line, "time=") {
+				t.Errorf("%s writes past its log: %q", p.name, line)
+			}
+		}
+	}
 }
 
 // wantMining waits until both workers have reported searched points since then, and

@@ -34,11 +34,24 @@ func openTerminal(t *testing.T) (user, program *os.File) {
 	return user, program
 }
 
+// resize gives a terminal that many columns.
+func resize(t *testing.T, terminal *os.File, columns uint16) {
+	t.Helper()
+	size := struct{ rows, columns, x, y uint16 }{24, columns, 0, 0}
+	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, terminal.Fd(), syscall.TIOCSWINSZ, uintptr(unsafe.Pointer(&size))); errno != 0 {
+		t.Fatalf("size of a pseudo-terminal: %v", errno)
+	}
+}
+
+// statusLines are all that text shows at the bottom of a terminal.
+var statusLines = regexp.MustCompile(`(?:looking|joining|mining|holding|stopped|offline) #[^\r\n\x1b]*`)
+
 // TestOnTerminal watches the first command as somebody at a terminal does: a line
-// says what it mines, Ctrl-C ends it and takes the line away.
+// says what it mines and never wraps, Ctrl-C ends it and takes the line away.
 func TestOnTerminal(t *testing.T) {
 	f := newFarm(t)
 	user, program := openTerminal(t)
+	resize(t, user, 80)
 	cmd := f.command("coordinator", "--mine", "--listen", f.host)
 	cmd.Stdin = program
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
@@ -47,9 +60,19 @@ func TestOnTerminal(t *testing.T) {
 	program.Close()
 	go io.Copy(shown, user) // ends with an error when the program does
 
-	progress := regexp.MustCompile(`mining  height [1-9]\d*  [\d.]+ [kMGT]?H/s \(10s\).* blocks [1-9]`)
+	progress := regexp.MustCompile(`mining #[1-9]\d*  [\d.]+ [kMGT]?H/s \(10s\).*  [1-9]\d* blocks`)
 	eventually(t, patience, "a line shows a rate, a height and a block", func() bool {
 		return progress.MatchString(shown.text() + shown.rest())
+	})
+	for _, line := range statusLines.FindAllString(shown.text()+shown.rest(), -1) {
+		if len(line) > 79 {
+			t.Errorf("%q has %d columns on a terminal of 80", line, len(line))
+		}
+	}
+	resize(t, user, 40)
+	eventually(t, patience, "the line is cut off where the terminal ends", func() bool {
+		all := statusLines.FindAllString(shown.text()+shown.rest(), -1)
+		return len(all[len(all)-1]) == 39
 	})
 	began := time.Now()
 	if _, err := user.Write([]byte{3}); err != nil {

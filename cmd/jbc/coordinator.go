@@ -40,7 +40,14 @@ func newCoordinator(s *shell) *cobra.Command {
 			"server is embedded and listens on loopback, unless --nats names another. With\n" +
 			"--mine this process mines too: one command runs everything.",
 		Example: "  jbc coordinator --mine\n  jbc coordinator --network main --nats nats://10.0.0.1:4222",
-		Args:    exactArgs(0),
+		Args: func(cmd *cobra.Command, args []string) error {
+			// Looked at here, where only the command line has set flags: there --port may
+			// well overrule a listen of the configuration.
+			if cmd.Flags().Changed("port") && cmd.Flags().Changed("listen") {
+				return usageError(errors.New("--port and --listen are both given"), "--port PORT is short for --listen 127.0.0.1:PORT: give one of them")
+			}
+			return exactArgs(0)(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Changed("port") {
 				f.listen = "127.0.0.1:" + strconv.Itoa(f.port)
@@ -150,7 +157,7 @@ func (f *coordinatorFlags) connect(s *shell) (*farmConn, error) {
 		farm.url = farm.broker.URL()
 		opts = []nats.Option{farm.broker.Option()}
 	}
-	farm.dial = func(name string) (*nats.Conn, error) { return dial(farm.url, name, opts) }
+	farm.dial = func(name string) (*nats.Conn, error) { return dial(farm.url, name, s.log, opts) }
 	if farm.conn, err = farm.dial(f.name); err != nil {
 		farm.close()
 		return nil, err

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"strings"
 
@@ -12,12 +14,32 @@ import (
 )
 
 // dial connects to NATS, now or as soon as there is a server.
-func dial(server, name string, opts []nats.Option) (*nats.Conn, error) {
-	conn, err := nats.Connect(server, append(protocol.ConnectOptions(name), opts...)...)
+func dial(server, name string, log *slog.Logger, opts []nats.Option) (*nats.Conn, error) {
+	conn, err := nats.Connect(server, append(append(protocol.ConnectOptions(name), logErrors(log)), opts...)...)
 	if err != nil {
 		return nil, withHint(fmt.Errorf("NATS server %s: %w", redact(server), withoutURL(err)), "an address looks like nats://HOST:4222; credentials come from NATS_CREDS, NATS_NKEY or NATS_USER and NATS_PASSWORD")
 	}
 	return conn, nil
+}
+
+// logErrors takes a connection's own errors into log; NATS would write them to
+// standard error. What the server does not allow is a warning, once as long as it
+// stays the same, and so is a subscription that lost messages. Whatever else comes
+// here comes with every attempt to connect, and whoever uses the connection says
+// once that it is away.
+func logErrors(log *slog.Logger) nats.Option {
+	var last string // calls of one connection come one after the other
+	return nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+		level := slog.LevelDebug
+		if text := err.Error(); text != last && (sub != nil || errors.Is(err, nats.ErrPermissionViolation)) {
+			last, level = text, slog.LevelWarn
+		}
+		attrs := []any{"err", err}
+		if sub != nil {
+			attrs = append(attrs, "subject", sub.Subject)
+		}
+		log.Log(context.Background(), level, "trouble with NATS", attrs...)
+	})
 }
 
 // withoutURL takes the address out of an error about it: a password may be in it.

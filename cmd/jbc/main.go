@@ -19,7 +19,7 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status int) {
 	s := &shell{out: stdout, err: stderr, environ: os.Environ()}
 	if isTerminal(stderr) {
-		s.err = &statusLine{w: stderr}
+		s.err = newStatusLine(stderr)
 	}
 	root := newRoot(s)
 	root.SetArgs(args)

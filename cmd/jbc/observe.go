@@ -53,10 +53,14 @@ func (f *observerFlags) open(ctx context.Context, s *shell) (*observer, error) {
 		return nil, err
 	}
 	url := f.nats.serverURL()
-	conn, err := nats.Connect(url, append(append(protocol.ConnectOptions("observer"), opts...),
+	conn, err := nats.Connect(url, append(append(protocol.ConnectOptions("observer"), opts...), logErrors(s.log),
 		nats.RetryOnFailedConnect(false), nats.Timeout(connectTime))...)
 	if err != nil {
-		return nil, withHint(fmt.Errorf("NATS server %s: %w", redact(url), withoutURL(err)), "start jbc coordinator on this machine, or say where the server is with --nats or NATS_URL")
+		hint := "start jbc coordinator on this machine, or say where the server is with --nats or NATS_URL"
+		if protocol.IsRefused(err) {
+			hint = protocol.CredentialsHint
+		}
+		return nil, withHint(fmt.Errorf("NATS server %s: %w", redact(url), withoutURL(err)), hint)
 	}
 	found, err := protocol.Discover(ctx, conn, discoverTime)
 	if err != nil {
@@ -76,8 +80,7 @@ func (f *observerFlags) choose(found []protocol.Found) (protocol.Found, error) {
 	var left []protocol.Found
 	var names []string
 	for _, c := range found {
-		name, _, _ := strings.Cut(c.Network, "-")
-		if (f.coordinator == "" || f.coordinator == c.Name) && (f.network == "" || f.network == c.Network || f.network == name) {
+		if (f.coordinator == "" || f.coordinator == c.Name) && c.On(f.network) {
 			left = append(left, c)
 		}
 		names = append(names, c.Name+" ("+c.Network+")")

@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/term"
 
 	"github.com/jbcnet/jbc/worker"
 )
@@ -49,20 +52,28 @@ func (s *shell) showProgress(ctx context.Context, w *worker.Worker) {
 	}
 }
 
-// describeStats is the status line.
+// describeStats is the status line. It fits into 79 columns up to a height of 99999
+// and 9999 shares and blocks: a rate's unit is said once where the others share it.
+// Beyond, a narrow terminal loses its end.
 func describeStats(st *worker.Stats) string {
-	return fmt.Sprintf("%s  height %d  %s (10s) %s (60s) %s (15m)  shares %d  blocks %d",
-		st.State, st.Height, worker.Rate(st.Rate10s), worker.Rate(st.Rate60s), worker.Rate(st.Rate15m),
-		st.SharesAccepted, st.BlocksAccepted)
+	now := worker.Rate(st.Rate10s).String()
+	_, unit, _ := strings.Cut(now, " ")
+	short := func(rate float64) string { return strings.TrimSuffix(worker.Rate(rate).String(), " "+unit) }
+	return fmt.Sprintf("%s #%d  %s (10s) %s (60s) %s (15m)  %d shares  %d blocks",
+		st.State, st.Height, now, short(st.Rate60s), short(st.Rate15m), st.SharesAccepted, st.BlocksAccepted)
 }
 
 // statusLine writes to a terminal and keeps one line at its bottom, below
 // everything that is written. It is safe for concurrent use.
 type statusLine struct {
-	mu   sync.Mutex
 	w    io.Writer
+	size func(fd int) (width, height int, err error) // of the terminal
+
+	mu   sync.Mutex
 	line string
 }
+
+func newStatusLine(w io.Writer) *statusLine { return &statusLine{w: w, size: term.GetSize} }
 
 const clearLine = "\r\x1b[K"
 
@@ -78,7 +89,7 @@ func (l *statusLine) Write(p []byte) (int, error) {
 	}
 	n, err := l.w.Write(p)
 	if err == nil {
-		_, err = io.WriteString(l.w, l.line)
+		_, err = io.WriteString(l.w, l.fitting())
 	}
 	return n, err
 }
@@ -88,7 +99,21 @@ func (l *statusLine) Show(line string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.line = line
-	_, _ = io.WriteString(l.w, clearLine+line)
+	_, _ = io.WriteString(l.w, clearLine+l.fitting())
+}
+
+// fitting is as much of the line as the terminal shows without wrapping, whatever
+// its width is now: of a line that wrapped, only the last row could be cleared. One
+// column stays free, since some terminals wrap when the last one is filled.
+func (l *statusLine) fitting() string {
+	width, _, err := l.size(int(l.Fd()))
+	if err != nil || width < 1 {
+		return l.line // nobody knows
+	}
+	if runes := []rune(l.line); len(runes) >= width {
+		return string(runes[:width-1])
+	}
+	return l.line
 }
 
 // Clear takes the line away.

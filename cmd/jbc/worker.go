@@ -57,7 +57,7 @@ func (f *workerFlags) run(ctx context.Context, s *shell) error {
 		return err
 	}
 	url := f.nats.serverURL()
-	conn, err := dial(url, f.name, opts)
+	conn, err := dial(url, f.name, s.log, opts)
 	if err != nil {
 		return err
 	}
