@@ -109,6 +109,6 @@ func (f *finder) solve(ctx context.Context) (protocol.Place, error) {
 
 // publish tells everybody about a solution, as its worker would.
 func (f *finder) publish(p protocol.Place) error {
-	solved := protocol.Solved{Coordinator: coordinatorName, Header: f.job.Header(p.Point, p.Roll), Place: p}
+	solved := protocol.Solved{Kind: protocol.KindSolved, Coordinator: coordinatorName, Header: f.job.Header(p.Point, p.Roll), Place: p}
 	return f.conn.Publish(f.subj.Solved(finderName), protocol.Encode(&solved))
 }

@@ -221,7 +221,7 @@ func (c *Coordinator) advance(now time.Time) error {
 	if err := keepJob(c.cfg.JobsDir, started, dropped); err != nil {
 		return err
 	}
-	c.publish(c.subjects.Job(c.cfg.Name), &started.Job)
+	c.publish(c.subjects.Job(c.cfg.Name), protocol.ToWorkers, &started.Job)
 	select {
 	case c.wake <- struct{}{}:
 	default:
@@ -243,7 +243,7 @@ func (c *Coordinator) publishHold(now time.Time, hold *chain.Hold) {
 			"ahead", wait.Round(time.Second), "clock", now.UTC().Format(time.RFC3339),
 			"hint", "set the clock, for example with NTP")
 	}
-	c.publish(c.subjects.Job(c.cfg.Name), c.farm.Hold(tip.Hash, hold.Until, "the next block's time lies too far ahead"))
+	c.publish(c.subjects.Job(c.cfg.Name), protocol.ToWorkers, c.farm.Hold(tip.Hash, hold.Until, "the next block's time lies too far ahead"))
 }
 
 // watchStore ends the coordinator when its store can't be written any more.

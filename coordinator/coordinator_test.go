@@ -218,21 +218,21 @@ func TestFalseSolutions(t *testing.T) {
 	wrongPrev.SetPrev(hashing.Hash{1})
 
 	quiet := []*protocol.Solved{ // nobody stops for these
-		{Coordinator: "alpha", Header: job.Header(dud.Point, dud.Roll), Place: dud},
-		{Coordinator: "alpha", Header: remined(early, job), Place: dud},
-		{Coordinator: "alpha", Header: remined(late, job), Place: dud},
-		{Coordinator: "alpha", Header: remined(wrongBits, job), Place: dud},
-		{Coordinator: "alpha", Header: remined(wrongPrev, job), Place: dud},
+		{Kind: protocol.KindSolved, Coordinator: "alpha", Header: job.Header(dud.Point, dud.Roll), Place: dud},
+		{Kind: protocol.KindSolved, Coordinator: "alpha", Header: remined(early, job), Place: dud},
+		{Kind: protocol.KindSolved, Coordinator: "alpha", Header: remined(late, job), Place: dud},
+		{Kind: protocol.KindSolved, Coordinator: "alpha", Header: remined(wrongBits, job), Place: dud},
+		{Kind: protocol.KindSolved, Coordinator: "alpha", Header: remined(wrongPrev, job), Place: dud},
 	}
-	others := &protocol.Solved{Coordinator: "beta", Header: valid, Place: dud} // its own coordinator will say
+	others := &protocol.Solved{Kind: protocol.KindSolved, Coordinator: "beta", Header: valid, Place: dud} // its own coordinator will say
 	for _, tt := range []struct {
 		name string
 		s    *protocol.Solved
 		want protocol.Code
 	}{
-		{"a header of a job that is not known", &protocol.Solved{Coordinator: "alpha", Header: valid, Place: unknown}, protocol.UnknownJob},
-		{"a place that is above the target", &protocol.Solved{Coordinator: "alpha", Header: valid, Place: dud}, protocol.HighHash},
-		{"the header of another place", &protocol.Solved{Coordinator: "alpha", Header: valid, Place: elsewhere}, protocol.Malformed},
+		{"a header of a job that is not known", &protocol.Solved{Kind: protocol.KindSolved, Coordinator: "alpha", Header: valid, Place: unknown}, protocol.UnknownJob},
+		{"a place that is above the target", &protocol.Solved{Kind: protocol.KindSolved, Coordinator: "alpha", Header: valid, Place: dud}, protocol.HighHash},
+		{"the header of another place", &protocol.Solved{Kind: protocol.KindSolved, Coordinator: "alpha", Header: valid, Place: elsewhere}, protocol.Malformed},
 	} {
 		before := h.status()
 		for _, s := range append(quiet, others) {

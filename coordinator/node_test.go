@@ -232,7 +232,14 @@ func (h *hand) verify(msg *nats.Msg) {
 	if strings.Contains(msg.Subject, ".solved.") {
 		return
 	}
-	if err := protocol.Verify(h.node.PublicKey(), msg.Header.Get(protocol.SignatureHeader), msg.Data); err != nil {
+	class := protocol.InReply
+	switch {
+	case strings.Contains(msg.Subject, ".job."):
+		class = protocol.ToWorkers
+	case strings.Contains(msg.Subject, ".block."):
+		class = protocol.ToAll
+	}
+	if err := protocol.Verify(h.node.PublicKey(), class, msg.Header.Get(protocol.SignatureHeader), msg.Data); err != nil {
 		h.t.Fatalf("message on %s: %v", msg.Subject, err)
 	}
 }
@@ -390,7 +397,7 @@ func (h *hand) announce(s *protocol.Solved) {
 }
 
 func (h *hand) solvedOf(j *protocol.Job, p protocol.Place) *protocol.Solved {
-	return &protocol.Solved{Coordinator: j.Coordinator, Header: j.Header(p.Point, p.Roll), Place: p}
+	return &protocol.Solved{Kind: protocol.KindSolved, Coordinator: j.Coordinator, Header: j.Header(p.Point, p.Roll), Place: p}
 }
 
 // reopened reads the chain as the next start of a node would.

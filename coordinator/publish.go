@@ -14,9 +14,9 @@ import (
 
 // publish signs and sends a message. While the server is away it is lost: on
 // reconnecting the job of the moment is published anew.
-func (c *Coordinator) publish(subject string, m protocol.Message) {
+func (c *Coordinator) publish(subject string, class protocol.Class, m protocol.Message) {
 	msg := &nats.Msg{Subject: subject, Data: protocol.Encode(m), Header: nats.Header{}}
-	if err := c.send(msg); err != nil {
+	if err := c.send(class, msg); err != nil {
 		c.log.Debug("not published", "subject", subject, "err", err)
 	}
 }
@@ -27,13 +27,13 @@ func (c *Coordinator) respond(request *nats.Msg, m protocol.Message) {
 		return
 	}
 	msg := &nats.Msg{Subject: request.Reply, Data: protocol.Encode(m), Header: nats.Header{}}
-	if err := c.send(msg); err != nil {
+	if err := c.send(protocol.InReply, msg); err != nil {
 		c.log.Debug("not answered", "subject", request.Subject, "err", err)
 	}
 }
 
-func (c *Coordinator) send(msg *nats.Msg) error {
-	signature, err := protocol.Sign(c.cfg.Key, msg.Data)
+func (c *Coordinator) send(class protocol.Class, msg *nats.Msg) error {
+	signature, err := protocol.Sign(c.cfg.Key, class, msg.Data)
 	if err != nil {
 		return err
 	}
@@ -96,9 +96,9 @@ func (c *Coordinator) republish() {
 	subject := c.subjects.Job(c.cfg.Name)
 	switch current := c.farm.jobs.Current(); {
 	case c.farm.hold != nil:
-		c.publish(subject, c.farm.hold)
+		c.publish(subject, protocol.ToWorkers, c.farm.hold)
 	case current != nil:
-		c.publish(subject, &current.Job)
+		c.publish(subject, protocol.ToWorkers, &current.Job)
 	}
 }
 

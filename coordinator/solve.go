@@ -73,8 +73,8 @@ func (c *Coordinator) announceOnce(arrived time.Time, a chain.Accepted, height u
 		}
 		written := time.Since(arrived)
 		hash := header.Hash()
-		c.publish(c.subjects.Block(c.cfg.Name), &protocol.BlockAnnounced{
-			Coordinator: c.cfg.Name, Height: height, Hash: hash, Header: header,
+		c.publish(c.subjects.Block(c.cfg.Name), protocol.ToAll, &protocol.BlockAnnounced{
+			Kind: protocol.KindAnnounced, Coordinator: c.cfg.Name, Height: height, Hash: hash, Header: header,
 		})
 		c.log.Info("block", "height", height, "hash", hash, "by", worker)
 		c.mu.Lock()
@@ -87,7 +87,7 @@ func (c *Coordinator) announceOnce(arrived time.Time, a chain.Accepted, height u
 // reject tells workers that a header which may have stopped them is no solution.
 // The caller holds c.mu.
 func (c *Coordinator) reject(h hashing.Header, err error) {
-	c.publish(c.subjects.Job(c.cfg.Name), &protocol.Rejected{
+	c.publish(c.subjects.Job(c.cfg.Name), protocol.ToWorkers, &protocol.Rejected{
 		Kind: protocol.KindRejected, Coordinator: c.cfg.Name, Epoch: c.farm.jobs.epoch,
 		Hash: h.Hash(), Prev: h.Prev(), Code: protocol.CodeOf(err),
 	})

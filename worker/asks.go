@@ -73,7 +73,7 @@ func (s *session) onReply(now time.Time, token string, m *nats.Msg) {
 		return
 	}
 	a := answer{now: now, data: m.Data}
-	if !s.genuine(m) {
+	if !s.genuine(protocol.InReply, m) {
 		s.ignore("not signed with the pinned key")
 		return
 	}
@@ -86,9 +86,9 @@ func (s *session) onReply(now time.Time, token string, m *nats.Msg) {
 	r.done(a)
 }
 
-// genuine says whether the coordinator signed m.
-func (s *session) genuine(m *nats.Msg) bool {
-	return protocol.Verify(s.seat.with.Key, m.Header.Get(protocol.SignatureHeader), m.Data) == nil
+// genuine says whether the coordinator signed m, as a message of that class.
+func (s *session) genuine(class protocol.Class, m *nats.Msg) bool {
+	return protocol.Verify(s.seat.with.Key, class, m.Header.Get(protocol.SignatureHeader), m.Data) == nil
 }
 
 // ignore counts a message that nothing follows from, and logs the 1st, 2nd, 4th, ...

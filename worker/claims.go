@@ -146,7 +146,7 @@ func (s *session) announce(sol *solution) {
 	if sol.announced {
 		return
 	}
-	solved := protocol.Solved{Coordinator: sol.assignment.job.Coordinator, Header: sol.header, Place: sol.place}
+	solved := protocol.Solved{Kind: protocol.KindSolved, Coordinator: sol.assignment.job.Coordinator, Header: sol.header, Place: sol.place}
 	err := s.conn.Publish(s.seat.subjects.Solved(s.cfg.Name), protocol.Encode(&solved))
 	sol.announced = err == nil
 }

@@ -228,7 +228,11 @@ func (c *lookalike) reply(m *nats.Msg, r protocol.Message) {
 func (c *lookalike) signed(subject string, m protocol.Message, key nkeys.KeyPair) *nats.Msg {
 	msg := nats.NewMsg(subject)
 	msg.Data, _ = json.Marshal(m)
-	signature, err := protocol.Sign(key, msg.Data)
+	class := protocol.InReply
+	if strings.Contains(subject, ".job.") {
+		class = protocol.ToWorkers
+	}
+	signature, err := protocol.Sign(key, class, msg.Data)
 	if err != nil {
 		c.t.Error(err)
 	}

@@ -41,7 +41,7 @@ func (s *session) sitting() protocol.Sitting {
 
 // onWord acts on what the coordinator says to all its workers.
 func (s *session) onWord(now time.Time, m *nats.Msg) {
-	if !s.genuine(m) {
+	if !s.genuine(protocol.ToWorkers, m) {
 		s.ignore("not signed with the pinned key")
 		return
 	}

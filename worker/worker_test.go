@@ -150,7 +150,7 @@ func solve(t testing.TB, job *protocol.Job) *protocol.Solved {
 		if _, found := hashing.BestKernel().Scan(&s, first, 1000, hits); found > 0 {
 			p := protocol.Point(1<<20)<<32 | protocol.Point(hits[0].Nonce)
 			return &protocol.Solved{
-				Coordinator: job.Coordinator, Header: job.Header(p, hits[0].Version),
+				Kind: protocol.KindSolved, Coordinator: job.Coordinator, Header: job.Header(p, hits[0].Version),
 				Place: protocol.Place{JobID: job.JobID, Point: p, Roll: hits[0].Version},
 			}
 		}

@@ -114,7 +114,7 @@ func (o *observer) ask(ctx context.Context, get *protocol.Get, answer reply) err
 	if err != nil {
 		return withHint(fmt.Errorf("coordinator %s: %w", o.found.Name, err), "is it still running? jbc status tries again")
 	}
-	if err := protocol.Verify(o.found.Key, msg.Header.Get(protocol.SignatureHeader), msg.Data); err != nil {
+	if err := protocol.Verify(o.found.Key, protocol.InReply, msg.Header.Get(protocol.SignatureHeader), msg.Data); err != nil {
 		return fmt.Errorf("coordinator %s: %w", o.found.Name, err)
 	}
 	if err := protocol.Decode(msg.Data, answer); err != nil {

@@ -65,10 +65,10 @@ var goldens = []struct {
 		Kind: KindRejected, Coordinator: "alpha", Epoch: 3, Hash: hashing.Hash{0: 5}, Prev: hashing.Hash{0: 4}, Code: HighHash,
 	}},
 	{"solved", &Solved{
-		Coordinator: "alpha", Header: hashing.Header{0: 1, 79: 2},
+		Kind: KindSolved, Coordinator: "alpha", Header: hashing.Header{0: 1, 79: 2},
 		Place: Place{JobID: JobID{3, 7}, Point: 0x0000000100000002, Roll: 15},
 	}},
-	{"block_announced", &BlockAnnounced{Coordinator: "alpha", Height: 9, Hash: hashing.Hash{31: 9}, Header: hashing.Header{0: 1}}},
+	{"block_announced", &BlockAnnounced{Kind: KindAnnounced, Coordinator: "alpha", Height: 9, Hash: hashing.Hash{31: 9}, Header: hashing.Header{0: 1}}},
 
 	{"join", &Join{
 		Ask: Ask{KindJoin, 0xfedcba9876543210}, Name: "w1", Version: "v1.2.3", Kernel: "stdlib",

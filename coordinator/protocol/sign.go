@@ -16,28 +16,44 @@ const SignatureHeader = "Jbc-Signature"
 // behalf, what another protocol would take as its own.
 const signatureContext = "jbc.v1\n"
 
+// Class says where a signed message belongs, and is signed with it: what a
+// coordinator answered to somebody's request never passes for its word to all.
+type Class string
+
+// The classes.
+const (
+	ToWorkers Class = "job"   // on its job subject
+	ToAll     Class = "block" // on its block subject
+	InReply   Class = "reply"
+)
+
+// signed returns what is signed of a payload.
+func (c Class) signed(payload []byte) []byte {
+	return append([]byte(signatureContext+string(c)+"\n"), payload...)
+}
+
 // ErrSignature says that a message was not signed by the coordinator whose key is
 // pinned.
 var ErrSignature = errors.New("not signed by the pinned coordinator key")
 
-// Sign returns the value of [SignatureHeader] for payload.
-func Sign(key nkeys.KeyPair, payload []byte) (string, error) {
-	sig, err := key.Sign(append([]byte(signatureContext), payload...))
+// Sign returns the value of [SignatureHeader] for a payload of that class.
+func Sign(key nkeys.KeyPair, class Class, payload []byte) (string, error) {
+	sig, err := key.Sign(class.signed(payload))
 	if err != nil {
 		return "", fmt.Errorf("sign: %w", err)
 	}
 	return base64.RawStdEncoding.EncodeToString(sig), nil
 }
 
-// Verify returns nil when signature is the owner of publicKey's over payload, and
-// [ErrSignature] otherwise.
-func Verify(publicKey, signature string, payload []byte) error {
+// Verify returns nil when signature is the owner of publicKey's over a payload of
+// that class, and [ErrSignature] otherwise.
+func Verify(publicKey string, class Class, signature string, payload []byte) error {
 	key, err := nkeys.FromPublicKey(publicKey)
 	if err != nil {
 		return fmt.Errorf("coordinator key %.60q: %w", publicKey, err)
 	}
 	sig, err := base64.RawStdEncoding.DecodeString(signature)
-	if err != nil || key.Verify(append([]byte(signatureContext), payload...), sig) != nil {
+	if err != nil || key.Verify(class.signed(payload), sig) != nil {
 		return ErrSignature
 	}
 	return nil

@@ -24,7 +24,11 @@ func TestVerify(t *testing.T) {
 	key, public := newKey(t)
 	_, stranger := newKey(t)
 	payload := Encode(testJob())
-	good, err := Sign(key, payload)
+	good, err := Sign(key, ToWorkers, payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply, err := Sign(key, InReply, payload)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,13 +57,14 @@ func TestVerify(t *testing.T) {
 		{"no signature", public, "", payload, ErrSignature},
 		{"not base64", public, "%%%", payload, ErrSignature},
 		{"padded", public, good + "==", payload, ErrSignature},
+		{"signed as a reply", public, reply, payload, ErrSignature},
 		{"without the context", public, base64.RawStdEncoding.EncodeToString(bare), payload, ErrSignature},
 	} {
-		if got := Verify(tt.public, tt.signature, tt.payload); !errors.Is(got, tt.want) {
+		if got := Verify(tt.public, ToWorkers, tt.signature, tt.payload); !errors.Is(got, tt.want) {
 			t.Errorf("%s: Verify = %v, want %v", tt.name, got, tt.want)
 		}
 	}
-	if err := Verify("UNOTAKEY", good, payload); err == nil || errors.Is(err, ErrSignature) {
+	if err := Verify("UNOTAKEY", ToWorkers, good, payload); err == nil || errors.Is(err, ErrSignature) {
 		t.Errorf("a pinned key that is none: Verify = %v, want what is wrong with the key", err)
 	}
 }

@@ -6,6 +6,12 @@ import (
 	"github.com/jbcnet/jbc/hashing"
 )
 
+// Kinds of what is published to everybody.
+const (
+	KindSolved    = "solved"    // a job is solved: stop
+	KindAnnounced = "announced" // a block is in a coordinator's chain
+)
+
 // Place names one header of one coordinator's job.
 type Place struct {
 	JobID
@@ -23,6 +29,7 @@ func (p *Place) Validate() error {
 
 // Solved announces to everybody that a job is solved.
 type Solved struct {
+	Kind        string         `json:"kind"`        // KindSolved
 	Coordinator string         `json:"coordinator"` // whose job it was
 	Header      hashing.Header `json:"header"`
 	Place
@@ -30,6 +37,9 @@ type Solved struct {
 
 // Validate implements [Message].
 func (s *Solved) Validate() error {
+	if s.Kind != KindSolved {
+		return fmt.Errorf("kind %.40q of a solution", s.Kind)
+	}
 	if err := CheckName(s.Coordinator); err != nil {
 		return err
 	}
@@ -38,6 +48,7 @@ func (s *Solved) Validate() error {
 
 // BlockAnnounced says that a block is in a coordinator's chain, safely stored.
 type BlockAnnounced struct {
+	Kind        string         `json:"kind"` // KindAnnounced
 	Coordinator string         `json:"coordinator"`
 	Height      uint32         `json:"height"`
 	Hash        hashing.Hash   `json:"hash"`
@@ -45,4 +56,9 @@ type BlockAnnounced struct {
 }
 
 // Validate implements [Message].
-func (b *BlockAnnounced) Validate() error { return CheckName(b.Coordinator) }
+func (b *BlockAnnounced) Validate() error {
+	if b.Kind != KindAnnounced {
+		return fmt.Errorf("kind %.40q of an announcement", b.Kind)
+	}
+	return CheckName(b.Coordinator)
+}
