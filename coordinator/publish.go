@@ -109,9 +109,33 @@ const pingTime = 300 * time.Millisecond
 // lasts. It returns an error when another coordinator of the network has its
 // name.
 func (c *Coordinator) advertise(ctx context.Context) error {
-	if err := c.waitConnected(ctx); err != nil {
-		return nil
+	for {
+		if err := c.waitConnected(ctx); err != nil {
+			return nil
+		}
+		if err := c.checkName(ctx); err != nil {
+			return err
+		}
+		service, err := c.addService()
+		if err == nil {
+			<-ctx.Done()
+			if err := service.Stop(); err != nil {
+				c.log.Debug("advertise", "err", err)
+			}
+			return nil
+		}
+		switch conn := c.cfg.Conn; {
+		case ctx.Err() != nil || conn.IsClosed(): // which watchLink reports
+			return nil
+		case conn.IsConnected():
+			return fmt.Errorf("advertise: %w", err)
+		}
 	}
+}
+
+// checkName returns an error when another coordinator of the network has this one's
+// name.
+func (c *Coordinator) checkName(ctx context.Context) error {
 	found, err := protocol.Discover(ctx, c.cfg.Conn, pingTime)
 	if err != nil && ctx.Err() == nil {
 		c.log.Debug("discovery", "err", err)
@@ -121,7 +145,11 @@ func (c *Coordinator) advertise(ctx context.Context) error {
 			return fmt.Errorf("%w: %q on %s", ErrNameTaken, c.cfg.Name, c.cfg.Conn.ConnectedUrlRedacted())
 		}
 	}
-	service, err := micro.AddService(c.cfg.Conn, micro.Config{
+	return nil
+}
+
+func (c *Coordinator) addService() (micro.Service, error) {
+	return micro.AddService(c.cfg.Conn, micro.Config{
 		Name:        protocol.ServiceName,
 		Version:     protocol.ServiceVersion,
 		Description: "JBC coordinator " + c.cfg.Name,
@@ -131,14 +159,6 @@ func (c *Coordinator) advertise(ctx context.Context) error {
 			protocol.MetaKey:     c.publicKey,
 		},
 	})
-	if err != nil {
-		return fmt.Errorf("advertise: %w", err)
-	}
-	<-ctx.Done()
-	if err := service.Stop(); err != nil {
-		c.log.Debug("advertise", "err", err)
-	}
-	return nil
 }
 
 // ErrNameTaken says that another coordinator of the network has this one's name.
