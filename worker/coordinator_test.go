@@ -220,9 +220,7 @@ func (c *lookalike) reply(m *nats.Msg, r protocol.Message) {
 	if c.unsign {
 		msg.Header = nil
 	}
-	if err := m.RespondMsg(msg); err != nil {
-		c.t.Logf("reply: %v", err) // the connection may just have been cut
-	}
+	_ = m.RespondMsg(msg) // the connection may just have been cut, or the test be over
 }
 
 func (c *lookalike) signed(subject string, m protocol.Message, key nkeys.KeyPair) *nats.Msg {
