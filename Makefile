@@ -24,6 +24,7 @@ build: ## build ./jbc, one static file without cgo
 
 test: ## run every test with the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race $(TESTFLAGS) ./...
+	$(GO) test -run '^TestRefusedCredentials$$' ./worker # skipped above, where it says why
 
 check: format vet lint tidy build test ## everything a change has to pass
 
