@@ -76,7 +76,7 @@ func eventually(ts *testscript.TestScript, neg bool, args []string) {
 			return
 		}
 		if time.Since(begin) > 2*time.Minute {
-			ts.Fatalf("%v: %v after 30 s", args, err)
+			ts.Fatalf("%v: %v after 2 min", args, err)
 		}
 	}
 }
