@@ -11,6 +11,7 @@ import (
 	"github.com/jbcnet/jbc/chain"
 	"github.com/jbcnet/jbc/chain/store"
 	"github.com/jbcnet/jbc/coordinator"
+	"github.com/jbcnet/jbc/coordinator/access"
 )
 
 // dataDir is the directory of one network's node: the store, and beside it the
@@ -76,7 +77,7 @@ func (d *dataDir) payScript(params *chain.Params, address string) (script []byte
 
 func (d *dataDir) ownAddress(params *chain.Params) (string, error) {
 	path := filepath.Join(d.path, coordinator.PayoutKeyFile)
-	wif, err := coordinator.Secret(path, func() ([]byte, error) {
+	wif, err := access.Secret(path, func() ([]byte, error) {
 		key, err := chain.NewKey(params, rand.Reader)
 		return []byte(key.WIF), err
 	})

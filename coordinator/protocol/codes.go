@@ -7,7 +7,7 @@ import "fmt"
 type Code uint16
 
 // The codes. Hundreds group them: 1 the message, 2 the claim, 3 the block,
-// 4 the service.
+// 4 and 5 the service, 6 credentials.
 const (
 	OK Code = 0
 
@@ -29,8 +29,16 @@ const (
 
 	Busy        Code = 400 // try again
 	Full        Code = 401 // no slot is free
+	Limited     Code = 402 // more requests than one worker may send: slow down
+	Dropped     Code = 403 // too many bad messages: not listened to for a while
 	NotFound    Code = 404 // no such block
 	Unavailable Code = 503 // the coordinator is stopping or its store failed
+
+	NoToken      Code = 600 // no such token, or a proof that does not fit it
+	TokenUsed    Code = 601 // traded before, by another machine
+	TokenExpired Code = 602
+	TokenRevoked Code = 603
+	WrongRole    Code = 604 // issued for another role
 )
 
 var codeNames = map[Code]string{
@@ -40,6 +48,9 @@ var codeNames = map[Code]string{
 	Known: "already known", NotLeased: "point not leased", UnknownSlot: "unknown slot",
 	LeaseGone: "lease ran out", UnknownTerms: "unknown share terms",
 	InvalidBlock: "invalid block", Busy: "busy", Full: "no slot free",
+	Limited: "too many requests", Dropped: "not listened to after too many bad messages",
+	NoToken: "unknown token", TokenUsed: "token used before", TokenExpired: "token expired",
+	TokenRevoked: "token revoked", WrongRole: "token is for another role",
 	NotFound: "not found", Unavailable: "unavailable",
 }
 

@@ -24,6 +24,10 @@ const (
 //	solved.<publisher>           any worker or coordinator to all
 //	block.<coordinator>          a block is in that coordinator's chain, durably
 //	get.<coordinator>            observers to that coordinator: request and reply
+//	enrol.<coordinator>          whoever holds a token to that coordinator: request and reply
+//	admin.<coordinator>          that coordinator's owner to it: request and reply
+//
+// Who may publish and subscribe where is [Subjects.Permissions].
 type Subjects struct {
 	root string
 }
@@ -54,6 +58,15 @@ func (s Subjects) Block(coordinator string) string { return s.root + "block." + 
 
 // Get is where observers ask coordinator for its state and its blocks.
 func (s Subjects) Get(coordinator string) string { return s.root + "get." + coordinator }
+
+// Tx is where coordinator announces the transactions that it took up.
+func (s Subjects) Tx(coordinator string) string { return s.root + "tx." + coordinator }
+
+// Enrol is where a machine trades a token for a place of its own.
+func (s Subjects) Enrol(coordinator string) string { return s.root + "enrol." + coordinator }
+
+// Admin is where coordinator's owner issues and revokes tokens.
+func (s Subjects) Admin(coordinator string) string { return s.root + "admin." + coordinator }
 
 // LastToken returns what follows the last dot of a subject: the worker of an ask,
 // the publisher of a solution.
