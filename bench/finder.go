@@ -16,6 +16,7 @@ import (
 // finder plays a worker that holds its solutions back until the bench wants them
 // published.
 type finder struct {
+	name string
 	conn *nats.Conn
 	subj protocol.Subjects
 	jobs chan *nats.Msg
@@ -34,22 +35,32 @@ const (
 
 // newFinder joins the rig's coordinator.
 func newFinder(ctx context.Context, r *rig) (*finder, error) {
-	conn, err := r.dial(finderName)
+	name := fmt.Sprintf("%s-%08x", finderName, rand.Uint32()) // a name has few slots
+	conn, err := r.dial(name)
 	if err != nil {
 		return nil, err
 	}
-	f := &finder{conn: conn, subj: protocol.NewSubjects(r.coord.Network()), jobs: make(chan *nats.Msg, 1024)}
+	f := &finder{name: name, conn: conn, subj: protocol.NewSubjects(r.coord.Network()), jobs: make(chan *nats.Msg, 1024)}
 	if _, err := conn.ChanSubscribe(f.subj.Job(coordinatorName), f.jobs); err != nil {
 		conn.Close()
 		return nil, err
 	}
 	var reply protocol.JoinReply
-	join := protocol.Join{Ask: f.ask(protocol.KindJoin), Name: finderName, Threads: 1, DeclaredHS: 1e6}
+	own, err := protocol.NewExchange()
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	join := protocol.Join{Ask: f.ask(protocol.KindJoin), Name: name, Threads: 1, DeclaredHS: 1e6, Exchange: own.Public()}
 	if err := f.request(ctx, &join, &reply); err != nil {
 		conn.Close()
 		return nil, err
 	}
-	f.slot, f.secret, f.job = reply.Slot, reply.Secret, reply.Job
+	f.slot, f.job = reply.Slot, reply.Job
+	if f.secret, err = own.WorkerSecret(reply.Exchange); err != nil {
+		conn.Close()
+		return nil, err
+	}
 	return f, nil
 }
 
@@ -63,7 +74,11 @@ func (f *finder) ask(kind string) protocol.Ask {
 func (f *finder) request(ctx context.Context, m, reply protocol.Message) error {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	msg, err := f.conn.RequestWithContext(ctx, f.subj.Ask(coordinatorName, finderName), protocol.Encode(m))
+	request := &nats.Msg{Subject: f.subj.Ask(coordinatorName, f.name), Data: protocol.Encode(m)}
+	if f.secret != nil {
+		protocol.Seal(request, f.secret)
+	}
+	msg, err := f.conn.RequestMsgWithContext(ctx, request)
 	if err != nil {
 		return err
 	}
@@ -110,5 +125,5 @@ func (f *finder) solve(ctx context.Context) (protocol.Place, error) {
 // publish tells everybody about a solution, as its worker would.
 func (f *finder) publish(p protocol.Place) error {
 	solved := protocol.Solved{Kind: protocol.KindSolved, Coordinator: coordinatorName, Header: f.job.Header(p.Point, p.Roll), Place: p}
-	return f.conn.Publish(f.subj.Solved(finderName), protocol.Encode(&solved))
+	return f.conn.Publish(f.subj.Solved(f.name), protocol.Encode(&solved))
 }

@@ -34,6 +34,7 @@ type rig struct {
 	broker *coordinator.Broker
 	conn   *nats.Conn
 	coord  *coordinator.Coordinator
+	key    nkeys.KeyPair // the coordinator's
 	stop   context.CancelFunc
 	ended  sync.WaitGroup
 	err    error // of the coordinator; read after ended
@@ -61,28 +62,32 @@ func newRig(ctx context.Context, params *chain.Params) (r *rig, err error) {
 	if r.broker, err = coordinator.StartBroker(coordinator.BrokerConfig{Listen: "127.0.0.1:0", Name: "bench", Log: quiet}); err != nil {
 		return r, err
 	}
-	if r.conn, err = r.dial("coordinator"); err != nil {
+	if r.key, err = nkeys.CreateUser(); err != nil {
 		return r, err
 	}
-	key, err := nkeys.CreateUser()
-	if err != nil {
-		return r, err
+	return r, r.run(ctx, params, ch)
+}
+
+// run starts the coordinator on the rig's server and store.
+func (r *rig) run(ctx context.Context, params *chain.Params, ch *chain.Chain) (err error) {
+	if r.conn, err = r.dial("coordinator"); err != nil {
+		return err
 	}
 	r.coord, err = coordinator.New(coordinator.Config{
-		Params: params, Name: "bench", Chain: ch, Store: r.store, JobsDir: filepath.Join(r.dir, "jobs"), Conn: r.conn, Key: key,
-		PayScript: []byte{0x51}, Log: quiet,
+		Params: params, Name: "bench", Chain: ch, Store: r.store, JobsDir: filepath.Join(r.dir, "jobs"), Conn: r.conn, Key: r.key,
+		PayScript: []byte{0x51}, Log: slog.New(slog.DiscardHandler), Unlimited: true,
 	})
 	if err != nil {
-		return r, err
+		return err
 	}
 	running, stop := context.WithCancel(ctx)
 	r.stop = stop
 	r.ended.Go(func() { r.err = r.coord.Run(running) })
 	select {
 	case <-r.coord.Ready():
-		return r, nil
+		return nil
 	case <-ctx.Done():
-		return r, ctx.Err()
+		return ctx.Err()
 	}
 }
 

@@ -23,11 +23,12 @@ import (
 // and refused with its number, and the coordinator serves on.
 func TestBadMessages(t *testing.T) {
 	broker := startBroker(t)
-	n := startNode(t, nodeConfig{url: broker.URL()})
+	n := startNode(t, nodeConfig{url: broker.URL(), unlimited: true})
 	h := newHand(n, broker.URL(), "w1")
 	job := h.work()
 	ask, get := h.subjects.Ask("alpha", "w1"), h.subjects.Get("alpha")
 	const id = `"id":"00000000000000ab"`
+	exchange := `,"exchange":"` + strings.Repeat("09", 32) + `"`
 	dud := h.dud(job)
 	unknown := dud
 	unknown.Number = 99
@@ -50,16 +51,18 @@ func TestBadMessages(t *testing.T) {
 		{"an observer's kind", ask, `{"kind":"status",` + id + `}`, protocol.UnknownKind, "status"},
 		{"a join of the wrong type", ask, `{"kind":"join",` + id + `,"name":1}`, protocol.Malformed, "join"},
 		{"a join of nobody", ask, `{"kind":"join",` + id + `}`, protocol.Malformed, "join"},
-		{"a join of somebody else", ask, `{"kind":"join",` + id + `,"name":"w2"}`, protocol.Malformed, "join"},
-		{"a join at a rate below nothing", ask, `{"kind":"join",` + id + `,"name":"w1","declared_hs":-1}`, protocol.Malformed, "join"},
-		{"a join at a rate beyond bounds", ask, `{"kind":"join",` + id + `,"name":"w1","declared_hs":1e300}`, protocol.Malformed, "join"},
+		{"a join of somebody else", ask, `{"kind":"join",` + id + `,"name":"w2"` + exchange + `}`, protocol.Malformed, "join"},
+		{"a join at a rate below nothing", ask, `{"kind":"join",` + id + `,"name":"w1","declared_hs":-1` + exchange + `}`, protocol.Malformed, "join"},
+		{"a join at a rate beyond bounds", ask, `{"kind":"join",` + id + `,"name":"w1","declared_hs":1e300` + exchange + `}`, protocol.Malformed, "join"},
+		{"a join without an exchange", ask, `{"kind":"join",` + id + `,"name":"w1"}`, protocol.Malformed, "join"},
+		{"a join whose exchange makes no secret", ask, `{"kind":"join",` + id + `,"name":"w1","exchange":"` + strings.Repeat("00", 32) + `"}`, protocol.Malformed, "join"},
 		{"a question of no slot", ask, `{"kind":"current",` + id + `,"epoch":1,"number":1,"slot":77}`, protocol.UnknownSlot, "current"},
 		{"a question of another epoch", ask, `{"kind":"current",` + id + `,"epoch":9,"number":1,"slot":0}`, protocol.UnknownSlot, "current"},
 		{"progress of no slot", ask, `{"kind":"progress",` + id + `,"epoch":1,"number":1,"slot":77}`, protocol.UnknownSlot, "progress"},
 		{"progress beyond the lease", ask, `{"kind":"progress",` + id + `,"epoch":1,"number":1,"slot":0,"leases":[{"lease":1,"done":18446744073709551615}]}`, protocol.Malformed, "progress"},
 		{"progress of many leases", ask, `{"kind":"progress",` + id + `,"epoch":1,"number":1,"slot":0,"leases":[` + strings.Repeat(`{},`, 64) + `{}]}`, protocol.Malformed, "progress"},
 		{"a share of no job", ask, `{"kind":"share",` + id + `,"slot":0}`, protocol.Malformed, "share"},
-		{"a share without a MAC", ask, `{"kind":"share",` + id + `,"epoch":1,"number":1,"slot":0}`, protocol.BadMAC, "share"},
+		{"a share at no place", ask, `{"kind":"share",` + id + `,"epoch":1,"number":1,"slot":0}`, protocol.UnknownTerms, "share"},
 		{"a solution of no job", ask, `{"kind":"solution",` + id + `}`, protocol.Malformed, "solution"},
 		{"a solution of an unknown job", ask, jsonOf(t, claimAt(unknown)), protocol.UnknownJob, "solution"},
 		{"a solution below no target", ask, jsonOf(t, claimAt(dud)), protocol.HighHash, "solution"},
@@ -72,7 +75,11 @@ func TestBadMessages(t *testing.T) {
 		{"a block that is not there", get, `{"kind":"block",` + id + `,"at":"7"}`, protocol.NotFound, "block"},
 		{"too large a question", get, strings.Repeat(" ", protocol.MaxMessage+1), protocol.Oversized, ""},
 	} {
-		h.send(tt.subject, []byte(tt.data))
+		secret := h.secret
+		if len(tt.data) == maxPayload {
+			secret = nil // there is no room for a header
+		}
+		h.sendSealed(tt.subject, []byte(tt.data), secret)
 		var reply protocol.Reply
 		decode(t, h.next(h.inbox), &reply)
 		wantID := protocol.Point(0)
@@ -113,13 +120,13 @@ func claimAt(p protocol.Place) *protocol.Claim {
 // changed: it answers each, and mines the next block as if nothing had been.
 func TestMutantsHurtNobody(t *testing.T) {
 	broker := startBroker(t)
-	n := startNode(t, nodeConfig{url: broker.URL()})
+	n := startNode(t, nodeConfig{url: broker.URL(), unlimited: true})
 	h := newHand(n, broker.URL(), "w1")
 	job := h.work()
 	rng := rand.New(rand.NewPCG(9, 9))
 	sit := protocol.Sitting{JobID: job.JobID, Slot: h.seat.Slot}
 	originals := []protocol.Message{
-		&protocol.Join{Ask: h.head(protocol.KindJoin), Name: "w1", DeclaredHS: 1},
+		&protocol.Join{Ask: h.head(protocol.KindJoin), Name: "w1", DeclaredHS: 1, Exchange: someExchange(t)},
 		&protocol.Current{Ask: h.head(protocol.KindCurrent), Sitting: sit},
 		&protocol.Progress{Ask: h.head(protocol.KindProgress), Sitting: sit, Leases: []protocol.Done{{ID: 1, Points: 5}}, Want: 10},
 		h.claim(protocol.KindShare, h.dud(job)),
@@ -145,6 +152,15 @@ func TestMutantsHurtNobody(t *testing.T) {
 	}
 }
 
+func someExchange(t *testing.T) protocol.Bytes {
+	t.Helper()
+	e, err := protocol.NewExchange()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e.Public()
+}
+
 // TestStatusPages lists many workers that call themselves what takes most room.
 func TestStatusPages(t *testing.T) {
 	broker := startBroker(t)
@@ -153,9 +169,13 @@ func TestStatusPages(t *testing.T) {
 	h.work()
 	const workers = 300
 	rng := rand.New(rand.NewPCG(1, 2))
+	own, err := protocol.NewExchange()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for i := 1; i < workers; i++ {
 		w := &hand{t: t, node: n, name: "w" + strconv.Itoa(i), conn: h.conn, subjects: h.subjects, in: h.in, inbox: h.inbox}
-		join := &protocol.Join{Ask: h.head(protocol.KindJoin), Name: w.name, DeclaredHS: 1e6}
+		join := &protocol.Join{Ask: h.head(protocol.KindJoin), Name: w.name, DeclaredHS: 1e6, Exchange: own.Public()}
 		if i%2 == 0 {
 			join.Host, join.Kernel, join.Version = randomHostile(rng, 64), randomHostile(rng, 64), randomHostile(rng, 64)
 		}
@@ -163,6 +183,9 @@ func TestStatusPages(t *testing.T) {
 		w.ask(join, &reply)
 		if reply.Code != protocol.OK {
 			t.Fatal(reply.Code)
+		}
+		if w.secret, err = own.WorkerSecret(reply.Exchange); err != nil {
+			t.Fatal(err)
 		}
 		for tries := 0; i%50 == 0; tries++ { // some have all the leases that they can get
 			if tries > 100 {

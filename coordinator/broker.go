@@ -1,24 +1,32 @@
 package coordinator
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"strconv"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
 
+	"github.com/jbcnet/jbc/coordinator/access"
 	"github.com/jbcnet/jbc/coordinator/protocol"
 )
 
 // BrokerConfig says where the embedded NATS server listens.
 type BrokerConfig struct {
-	// Listen is HOST:PORT on loopback; port 0 takes a free one.
+	// Listen is HOST:PORT, on loopback unless Secure is given; port 0 takes a free
+	// one.
 	Listen string
 	Name   string
+	// Secure keeps strangers out. Without it whoever can connect may do anything.
+	Secure *Secure
 	Log    *slog.Logger
 }
 
@@ -29,15 +37,33 @@ const (
 	// maxPayload has to stay well below maxPending: a message that is as large cuts
 	// off everybody who listens, and so the whole farm. NATS's default is as large.
 	maxPayload = 2 * protocol.MaxMessage
-	// brokerPing and brokerPings notice a dead client in about 2.5 s.
-	brokerPing  = time.Second
+	// brokerPing and brokerPings notice a dead client in 10 to 15 s. Nothing hangs on
+	// it: leases run out long before. Less would cut off the living, the coordinator
+	// first, while ten thousand come back at once.
+	brokerPing  = 5 * time.Second
 	brokerPings = 2
 	brokerReady = 5 * time.Second
+	// loginTime is how long somebody may take to say who they are, once for the TLS
+	// handshake and once more for the rest: connections of strangers cost something
+	// as long as they stand.
+	loginTime = 2 * time.Second
+	// plainTime is how long the server waits for a client that begins with TLS
+	// before it speaks first, as other clients expect.
+	plainTime = 50 * time.Millisecond
+	// maxSubs is far more than any client of ours subscribes to.
+	maxSubs = 64
+	// maxConns bounds connections of all kinds, strangers included, well over a fleet
+	// of 10,000. It is less where the process may open fewer files, of which the
+	// chain needs some: see maxConnections.
+	maxConns   = 1 << 16
+	spareFiles = 512
 )
 
 // Broker is the NATS server inside a coordinator.
 type Broker struct {
 	server *server.Server
+	secure bool
+	gate   *gate
 }
 
 // ListenError says why the embedded server can't listen where it was told to.
@@ -50,41 +76,61 @@ func (e *ListenError) Error() string { return fmt.Sprintf("listen on %s: %v", e.
 
 func (e *ListenError) Unwrap() error { return e.Err }
 
-// ErrNotLoopback refuses to listen where strangers are: there are no credentials
-// yet.
-var ErrNotLoopback = errors.New("not a loopback address, and the embedded server has no credentials to keep strangers out")
+// ErrNotLoopback refuses to listen where strangers are without credentials to keep
+// them out.
+var ErrNotLoopback = errors.New("not a loopback address, and no credentials keep strangers out")
 
-// StartBroker starts a NATS server on loopback. The error is a [*ListenError]
-// when the address is taken or not loopback.
+// StartBroker starts a NATS server. The error is a [*ListenError] when the address
+// is taken, or not loopback while there are no credentials.
 func StartBroker(cfg BrokerConfig) (*Broker, error) {
-	host, port, err := loopback(cfg.Listen)
+	host, port, err := splitListen(cfg.Listen)
+	if err == nil && cfg.Secure == nil && !IsLoopback(host) {
+		err = ErrNotLoopback
+	}
+	if err == nil {
+		err = probe(cfg.Listen)
+	}
 	if err != nil {
 		return nil, &ListenError{cfg.Listen, err}
 	}
+	if port == 0 {
+		port = server.RANDOM_PORT
+	}
+	gate := newGate(cfg.Secure, cfg.Log)
 	opts := &server.Options{
 		ServerName: "jbc-" + cfg.Name,
 		Host:       host, Port: port,
-		MaxPending: maxPending, MaxPayload: maxPayload,
+		MaxPending: maxPending, MaxPayload: maxPayload, MaxConn: maxConnections(),
 		PingInterval: brokerPing, MaxPingsOut: brokerPings,
 		WriteDeadline: 2 * time.Second,
 		NoSigs:        true,
+
+		CustomClientAuthentication: gate,
+		AuthTimeout:                loginTime.Seconds(),
+	}
+	if cfg.Secure != nil {
+		opts.TLS, opts.TLSConfig, opts.TLSTimeout = true, cfg.Secure.TLS, loginTime.Seconds()
+		opts.TLSHandshakeFirst, opts.TLSHandshakeFirstFallback = true, plainTime
+		opts.AlwaysEnableNonce = true
+		opts.MaxSubs = maxSubs
+		opts.NoSystemAccount = true
+		opts.Cluster.NoAdvertise = true // machines know where to come back to; a bridge's address only costs them time
 	}
 	s, err := server.NewServer(opts)
 	if err != nil {
 		return nil, fmt.Errorf("embedded nats-server: %w", err)
 	}
-	s.SetLoggerV2(brokerLog{cfg.Log}, false, false, false)
+	gate.server = s
+	s.SetLoggerV2(brokerLog{cfg.Log}, cfg.Log.Enabled(context.Background(), levelTrace), false, false)
 	s.Start()
 	if !s.ReadyForConnections(brokerReady) {
 		s.Shutdown()
 		return nil, &ListenError{cfg.Listen, fmt.Errorf("not ready after %v", brokerReady)}
 	}
-	return &Broker{server: s}, nil
+	return &Broker{server: s, secure: cfg.Secure != nil, gate: gate}, nil
 }
 
-// loopback splits an address and makes sure that it can be listened on: the
-// server itself would only log why it can't.
-func loopback(listen string) (host string, port int, err error) {
+func splitListen(listen string) (host string, port int, err error) {
 	host, portText, err := net.SplitHostPort(listen)
 	if err != nil {
 		return "", 0, err
@@ -93,33 +139,87 @@ func loopback(listen string) (host string, port int, err error) {
 	if err != nil || port < 0 || port > 65535 {
 		return "", 0, fmt.Errorf("port %q, want 0 to 65535", portText)
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return "", 0, ErrNotLoopback
-	}
-	probe, err := net.Listen("tcp", listen)
-	if err != nil {
-		return "", 0, err
-	}
-	if err := probe.Close(); err != nil {
-		return "", 0, err
-	}
-	if port == 0 {
-		port = server.RANDOM_PORT
-	}
 	return host, port, nil
+}
+
+// IsLoopback says whether only this machine can connect to a host.
+func IsLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// probe makes sure that an address can be listened on: the server itself would
+// only log why it can't.
+func probe(listen string) error {
+	l, err := net.Listen("tcp", listen)
+	if err != nil {
+		return err
+	}
+	return l.Close()
+}
+
+// maxConnections leaves files to the chain whatever strangers open.
+func maxConnections() int {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > maxConns+spareFiles {
+		return maxConns
+	}
+	return max(int(limit.Cur)-spareFiles, int(limit.Cur)/2)
 }
 
 // URL is where workers on this machine connect.
 func (b *Broker) URL() string { return b.server.ClientURL() }
 
-// Option connects a client of the same process without a socket.
-func (b *Broker) Option() nats.Option { return nats.InProcessServer(b.server) }
+// Port is the one that the server listens on.
+func (b *Broker) Port() int { return b.server.Addr().(*net.TCPAddr).Port }
+
+// Options connect a client of the same process, without a socket, to any nats://
+// address. It may do what its role may under that name, and on a server with
+// credentials nothing else; the key that proves it stays in memory.
+func (b *Broker) Options(role protocol.Role, name string) ([]nats.Option, error) {
+	opts := []nats.Option{nats.InProcessServer(roomyServer{b.server}), nats.PingInterval(ownPing)}
+	if !b.secure {
+		return opts, nil
+	}
+	key, err := nkeys.CreateUser()
+	if err != nil {
+		return nil, err
+	}
+	public, err := key.PublicKey()
+	if err != nil {
+		return nil, err
+	}
+	b.gate.admit(public, access.Identity{Role: role, Name: name})
+	return append(opts, nats.Nkey(public, key.Sign), nats.CustomInboxPrefix(protocol.InboxPrefix(name))), nil
+}
+
+// Disconnect cuts all connections of the machine or the process of that name. They
+// may come back, unless who they are is not known any more.
+func (b *Broker) Disconnect(name string) {
+	b.gate.cut(func(c login) bool { return c.machine == name || c.process == name })
+}
+
+// DisconnectKey cuts all connections that were made with a key.
+func (b *Broker) DisconnectKey(key string) {
+	b.gate.cut(func(c login) bool { return c.key == key })
+}
+
+// Refuse cuts all connections under the name of a process and lets none of that
+// name in until then. Without credentials the name is what a client says of itself.
+func (b *Broker) Refuse(process string, until time.Time) { b.gate.refuse(process, until) }
+
+// Online counts the connections that were made with a key.
+func (b *Broker) Online(key string) int { return b.gate.online(key) }
 
 // Stop closes every connection and waits for the server's end.
 func (b *Broker) Stop() {
 	b.server.Shutdown()
 	b.server.WaitForShutdown()
 }
+
+// levelTrace is below debug. The server's own trace stays off even there: it holds
+// every message, tokens among them.
+const levelTrace = slog.LevelDebug - 4
 
 // brokerLog passes what the server logs on: only what needs attention, since it
 // tells of every start and stop too.
@@ -128,6 +228,12 @@ type brokerLog struct{ log *slog.Logger }
 func (l brokerLog) Noticef(format string, v ...any) { l.log.Debug(fmt.Sprintf("nats: "+format, v...)) }
 func (l brokerLog) Warnf(format string, v ...any)   { l.log.Debug(fmt.Sprintf("nats: "+format, v...)) }
 func (l brokerLog) Fatalf(format string, v ...any)  { l.log.Error(fmt.Sprintf("nats: "+format, v...)) }
-func (l brokerLog) Errorf(format string, v ...any)  { l.log.Debug(fmt.Sprintf("nats: "+format, v...)) }
-func (l brokerLog) Debugf(string, ...any)           {}
-func (l brokerLog) Tracef(string, ...any)           {}
+func (l brokerLog) Errorf(format string, v ...any) {
+	if text := fmt.Sprintf("nats: "+format, v...); !strings.Contains(text, server.ErrAuthentication.Error()) { // which the gate says, and why
+		l.log.Debug(text)
+	}
+}
+func (l brokerLog) Debugf(format string, v ...any) {
+	l.log.Log(context.Background(), levelTrace, fmt.Sprintf("nats: "+format, v...))
+}
+func (l brokerLog) Tracef(string, ...any) {}

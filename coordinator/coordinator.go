@@ -39,6 +39,14 @@ type Config struct {
 	// Version is the program's, for people.
 	Version string
 	Log     *slog.Logger
+	// Refuse, if not nil, has the NATS server refuse a worker until then: it sent
+	// too much that is bad, and is not listened to either.
+	Refuse func(worker string, until time.Time)
+	// Unlimited answers everybody, however much is asked and however bad it is: for
+	// measurements that play a farm with a few connections.
+	Unlimited bool
+	// Access, if not nil, lets machines join.
+	Access *Access
 }
 
 // Coordinator keeps a chain and leases its work out. Make one with [New].
@@ -52,6 +60,7 @@ type Coordinator struct {
 
 	mu      sync.Mutex // guards what follows, and the order of accepting and announcing
 	farm    *farm
+	limits  *limits
 	pace    pace
 	counted counts
 	waiting sync.WaitGroup // solutions whose write is not synced yet
@@ -78,6 +87,7 @@ func New(cfg Config) (*Coordinator, error) {
 	return &Coordinator{
 		cfg: cfg, log: cfg.Log, publicKey: publicKey,
 		subjects: protocol.NewSubjects(cfg.Params.ID()),
+		limits:   newLimits(),
 		ready:    make(chan struct{}),
 		wake:     make(chan struct{}, 1),
 	}, nil
@@ -117,10 +127,12 @@ func (c *Coordinator) Run(ctx context.Context) error {
 
 	var tasks sync.WaitGroup
 	for _, task := range []func(context.Context) error{
-		c.keepTime, c.watchStore, c.watchLink, c.advertise,
-		func(ctx context.Context) error { return c.serve(ctx, subs.asks, maxAsk, c.answerAsk) },
+		c.keepTime, c.watchStore, c.watchLink, c.advertise, c.tendCerts,
+		func(ctx context.Context) error { return c.serveWorkers(ctx, subs.asks, maxAsk, c.answerAsk) },
 		func(ctx context.Context) error { return c.serve(ctx, subs.gets, maxGet, c.answerGet) },
-		func(ctx context.Context) error { return c.serve(ctx, subs.solved, maxSolved, c.hearSolved) },
+		func(ctx context.Context) error { return c.serveWorkers(ctx, subs.solved, maxSolved, c.hearSolved) },
+		func(ctx context.Context) error { return c.serve(ctx, subs.enrols, maxAdmit, c.answerEnrol) },
+		func(ctx context.Context) error { return c.serve(ctx, subs.admins, maxAdmit, c.answerAdmin) },
 	} {
 		tasks.Go(func() {
 			if err := task(running); err != nil {
@@ -155,7 +167,7 @@ func (c *Coordinator) begin(now time.Time) error {
 	if c.farm.jobs.On(c.cfg.Chain.Tip().Hash) {
 		// Workers may bring a solution of one of those jobs, found while nobody was
 		// here to take it. It gets a moment's start over any new job.
-		c.farm.Hold(c.cfg.Chain.Tip().Hash, now.Add(settleTime), "waiting for solutions found before the restart")
+		c.farm.Hold(now, c.cfg.Chain.Tip().Hash, now.Add(settleTime), "waiting for solutions found before the restart")
 	}
 	return nil
 }
@@ -195,7 +207,7 @@ func (c *Coordinator) tick(now time.Time) (next time.Time, err error) {
 	for _, s := range silent {
 		c.log.Info("worker gone", "worker", s.worker.Name, "slot", s.number, "silent", now.Sub(s.heard).Round(time.Second))
 	}
-	if now.Before(c.farm.Due()) {
+	if !c.farm.IsDue(now) {
 		return c.farm.Due(), nil
 	}
 	err = c.advance(now)
@@ -222,6 +234,7 @@ func (c *Coordinator) advance(now time.Time) error {
 		return err
 	}
 	c.publish(c.subjects.Job(c.cfg.Name), protocol.ToWorkers, &started.Job)
+	c.farm.Book(now, started) // who answers sooner waits for c.mu
 	select {
 	case c.wake <- struct{}{}:
 	default:
@@ -234,16 +247,17 @@ const clockAlarm = 10 * time.Second
 
 func (c *Coordinator) publishHold(now time.Time, hold *chain.Hold) {
 	tip := c.cfg.Chain.Tip()
-	if last := c.farm.hold; last != nil && last.Prev == tip.Hash && last.UntilMS == hold.Until.UnixMilli() {
-		return
-	}
 	wait := hold.Until.Sub(now)
 	if wait > clockAlarm {
 		c.log.Error("the chain's time is ahead of this machine's clock: no job until then",
 			"ahead", wait.Round(time.Second), "clock", now.UTC().Format(time.RFC3339),
 			"hint", "set the clock, for example with NTP")
 	}
-	c.publish(c.subjects.Job(c.cfg.Name), protocol.ToWorkers, c.farm.Hold(tip.Hash, hold.Until, "the next block's time lies too far ahead"))
+	if last := c.farm.hold; last != nil && last.Prev == tip.Hash && last.UntilMS == hold.Until.UnixMilli() {
+		c.farm.holdDue = now.Add(wait) // the clock was set back meanwhile
+		return
+	}
+	c.publish(c.subjects.Job(c.cfg.Name), protocol.ToWorkers, c.farm.Hold(now, tip.Hash, hold.Until, "the next block's time lies too far ahead"))
 }
 
 // watchStore ends the coordinator when its store can't be written any more.

@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ func TestMinesBlocks(t *testing.T) {
 	if job.Prev != n.chain.Params().Genesis.Hash() || job.Height != 1 {
 		t.Errorf("the first job is at height %d on %s", job.Height, job.Prev)
 	}
-	if h.seat.Epoch != 1 || len(h.seat.Leases) == 0 || len(h.seat.Secret) != 32 {
+	if h.seat.Epoch != 1 || len(h.seat.Leases) == 0 {
 		t.Errorf("joined with %+v", h.seat)
 	}
 	var hashes []hashing.Hash
@@ -182,7 +183,7 @@ func TestLateSolution(t *testing.T) {
 	}
 	// No slot is needed: a worker of another epoch, or one never seen, is heard too.
 	stranger := newHand(n, broker.URL(), "stranger")
-	stranger.seat.Secret = make([]byte, 32)
+	stranger.secret = make([]byte, 32)
 	next := stranger.nextOrCurrent()
 	if answer := stranger.bring(stranger.solve(next)); answer.Code != protocol.OK {
 		t.Errorf("solution of a stranger: %v", answer.Code)
@@ -198,7 +199,7 @@ func (h *hand) nextOrCurrent() *protocol.Job { return h.node.current(h.t) }
 // solution: the coordinator says so, signed, and what stops nobody is only counted.
 func TestFalseSolutions(t *testing.T) {
 	broker := startBroker(t)
-	n := startNode(t, nodeConfig{url: broker.URL()})
+	n := startNode(t, nodeConfig{url: broker.URL(), unlimited: true})
 	h := newHand(n, broker.URL(), "w1")
 	job := h.work()
 	good, dud := h.solve(job), h.dud(job)
@@ -295,24 +296,18 @@ func TestShares(t *testing.T) {
 		name  string
 		from  *hand
 		alter func(*protocol.Claim)
-		seal  bool
 		want  protocol.Code
 	}{
-		{"MAC altered", h, func(c *protocol.Claim) { c.MAC[0] ^= 1 }, false, protocol.BadMAC},
-		{"terms altered under the MAC", h, func(c *protocol.Claim) { c.Terms++ }, false, protocol.BadMAC},
-		{"unknown terms", h, func(c *protocol.Claim) { c.Terms++ }, true, protocol.UnknownTerms},
-		{"unknown job", h, func(c *protocol.Claim) { c.Number = 99 }, true, protocol.UnknownJob},
-		{"another's slot", h, func(c *protocol.Claim) { c.Slot = other.seat.Slot }, true, protocol.UnknownSlot},
-		{"another's point", other, nil, false, protocol.NotLeased},
-		{"a good one", h, nil, false, protocol.OK},
-		{"the same again", h, nil, false, protocol.Known},
+		{"unknown terms", h, func(c *protocol.Claim) { c.Terms++ }, protocol.UnknownTerms},
+		{"unknown job", h, func(c *protocol.Claim) { c.Number = 99 }, protocol.UnknownJob},
+		{"another's slot", h, func(c *protocol.Claim) { c.Slot = other.seat.Slot }, protocol.UnknownSlot},
+		{"another's point", other, nil, protocol.NotLeased},
+		{"a good one", h, nil, protocol.OK},
+		{"the same again", h, nil, protocol.Known},
 	} {
 		c := tt.from.claim(protocol.KindShare, p)
 		if tt.alter != nil {
 			tt.alter(c)
-		}
-		if tt.seal {
-			c.Seal(tt.from.seat.Secret)
 		}
 		var reply protocol.ClaimReply
 		tt.from.ask(c, &reply)
@@ -321,17 +316,95 @@ func TestShares(t *testing.T) {
 		}
 	}
 	st := h.status()
-	for _, code := range []protocol.Code{protocol.BadMAC, protocol.UnknownTerms, protocol.UnknownJob, protocol.UnknownSlot, protocol.NotLeased, protocol.Known} {
-		want := uint64(1)
-		if code == protocol.BadMAC {
-			want = 2
-		}
-		if st.Refused[code] != want {
-			t.Errorf("%v is counted %d times, want %d", code, st.Refused[code], want)
+	for _, code := range []protocol.Code{protocol.UnknownTerms, protocol.UnknownJob, protocol.UnknownSlot, protocol.NotLeased, protocol.Known} {
+		if st.Refused[code] != 1 {
+			t.Errorf("%v is counted %d times, want once", code, st.Refused[code])
 		}
 	}
 	if w := st.Workers[h.seat.Slot]; w.Shares != 1 || w.Refused != 1 {
 		t.Errorf("w1 has %d shares, %d refused, want 1, 1", w.Shares, w.Refused)
+	}
+}
+
+// TestForgedRequests has somebody speak for a slot without its secret, about
+// everything that a slot speaks about: nothing comes of it.
+func TestForgedRequests(t *testing.T) {
+	broker := startBroker(t)
+	n := startNode(t, nodeConfig{url: broker.URL()})
+	h, other := newHand(n, broker.URL(), "w1"), newHand(n, broker.URL(), "w2")
+	job := h.work()
+	other.join()
+	ask, p := h.subjects.Ask("alpha", "w1"), h.solve(job)
+	sit := protocol.Sitting{JobID: job.JobID, Slot: h.seat.Slot}
+	done := []protocol.Done{{ID: h.seat.Leases[0].ID, Points: 1000}}
+	before := jsonOf(t, h.status().Workers[0].Leases)
+	heard := func() time.Time {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return n.farm.roster.slots[h.seat.Slot].heard
+	}
+	last, forgeries := heard(), uint64(0)
+	for _, m := range []protocol.Message{
+		&protocol.Current{Ask: h.head(protocol.KindCurrent), Sitting: sit},
+		&protocol.Progress{Ask: h.head(protocol.KindLease), Sitting: sit, Want: 1},
+		&protocol.Progress{Ask: h.head(protocol.KindProgress), Sitting: sit, Leases: done},
+		&protocol.Progress{Ask: h.head(protocol.KindLeave), Sitting: sit, Leases: done},
+		h.claim(protocol.KindShare, p),
+	} {
+		for name, secret := range map[string][]byte{"no": nil, "another slot's": other.secret} {
+			h.sendSealed(ask, protocol.Encode(m), secret)
+			var reply protocol.Reply
+			decode(t, h.next(h.inbox), &reply)
+			if reply.Code != protocol.BadMAC {
+				t.Errorf("%s under %s secret: %v, want %v", reply.Kind, name, reply.Code, protocol.BadMAC)
+			}
+			forgeries++
+		}
+	}
+	if !heard().Equal(last) {
+		t.Error("a forged request counts as a word from the worker")
+	}
+	st := h.status()
+	if w := st.Workers[0]; st.Refused[protocol.BadMAC] != forgeries || w.Refused != 0 || w.Shares != 0 || jsonOf(t, w.Leases) != before {
+		t.Errorf("%d refused, w1 %+v, want %d and its leases %s", st.Refused[protocol.BadMAC], w, forgeries, before)
+	}
+	// A solution stands for itself, but is credited to nobody.
+	h.sendSealed(ask, protocol.Encode(h.claim(protocol.KindSolution, p)), other.secret)
+	var block protocol.ClaimReply
+	if decode(t, h.next(h.inbox), &block); block.Code != protocol.OK || block.Height != 1 {
+		t.Errorf("a solution that anybody brings: %+v", block)
+	}
+	if w := h.status().Workers[0]; w.Blocks != 0 || w.Shares != 0 {
+		t.Errorf("w1 is credited with %d blocks, %d shares that it did not claim", w.Blocks, w.Shares)
+	}
+	if answer := h.bring(p); answer.Code != protocol.Known {
+		t.Errorf("its own claim: %+v", answer)
+	}
+	if w := h.status().Workers[0]; w.Blocks != 1 || w.Shares != 1 {
+		t.Errorf("w1 is credited with %d blocks, %d shares, want both", w.Blocks, w.Shares)
+	}
+}
+
+// TestJoiningTwice makes two secrets, even of one public value.
+func TestJoiningTwice(t *testing.T) {
+	broker := startBroker(t)
+	n := startNode(t, nodeConfig{url: broker.URL()})
+	h := newHand(n, broker.URL(), "w1")
+	own, err := protocol.NewExchange()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var secrets [][]byte
+	for range 2 {
+		h.ask(&protocol.Join{Ask: h.head(protocol.KindJoin), Name: "w1", Exchange: own.Public()}, &h.seat)
+		secret, err := own.WorkerSecret(h.seat.Exchange)
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets = append(secrets, secret)
+	}
+	if bytes.Equal(secrets[0], secrets[1]) {
+		t.Error("two slots have one secret")
 	}
 }
 

@@ -22,6 +22,7 @@ type farm struct {
 	roster  *roster
 	jobs    jobBook
 	hold    *protocol.Hold // in force instead of a job
+	holdDue time.Time      // its end
 	refused map[protocol.Code]uint64
 }
 
@@ -32,14 +33,14 @@ func newFarm(name string, params *chain.Params, epoch uint64) *farm {
 	}
 	return &farm{
 		name: name, spacing: params.Spacing, rolls: rolls,
-		roster:  newRoster(maxSlots),
+		roster:  newRoster(maxLive),
 		jobs:    jobBook{epoch: epoch},
 		refused: map[protocol.Code]uint64{},
 	}
 }
 
-// Start makes t the job of the moment, books every live slot its home lease, and
-// returns the job with the jobs that it pushes out.
+// Start makes t the job of the moment, and returns it with the jobs that it pushes
+// out. [farm.Book] has to follow before anything else is asked of the farm.
 func (f *farm) Start(now time.Time, t chain.Template) (started *job, dropped []*job) {
 	kind := protocol.KindJob
 	if current := f.jobs.Current(); current != nil && current.Prev == t.Prev && f.hold == nil {
@@ -48,40 +49,62 @@ func (f *farm) Start(now time.Time, t chain.Template) (started *job, dropped []*
 	started = newJob(kind, f.name, f.jobs.NextID(), t, f.spacing, f.rolls, now)
 	dropped = f.jobs.Add(started)
 	f.hold = nil
+	return started, dropped
+}
+
+// Book books every live slot its home lease of a job that was just started. It is
+// apart from [farm.Start] so that a large fleet has the job meanwhile.
+func (f *farm) Book(now time.Time, started *job) {
 	for _, s := range f.roster.Live(now) {
 		home := s.terms.Home(s.number)
 		started.ledger.Book(s.number, interval{uint64(home.First), home.Points}, now.Add(leaseTime))
 	}
-	return started, dropped
 }
 
 // Hold puts an end to the job of the moment without a next one.
-func (f *farm) Hold(prev hashing.Hash, until time.Time, reason string) *protocol.Hold {
+func (f *farm) Hold(now time.Time, prev hashing.Hash, until time.Time, reason string) *protocol.Hold {
 	id := protocol.JobID{Epoch: f.jobs.epoch, Number: f.jobs.number}
 	f.hold = &protocol.Hold{
 		Kind: protocol.KindHold, Coordinator: f.name, JobID: id, Prev: prev,
 		UntilMS: until.UnixMilli(), Reason: reason,
 	}
+	f.holdDue = now.Add(until.Sub(now))
 	return f.hold
 }
 
+// sender is who sent a request.
+type sender struct {
+	worker string                   // the name on its subject
+	sealed func(secret []byte) bool // says whether the request has the MAC of that secret
+}
+
+// agreed is what came of a join's exchange.
+type agreed struct {
+	secret   []byte
+	exchange protocol.Bytes // the coordinator's public value
+}
+
 // Join gives a worker a slot and its first lease.
-func (f *farm) Join(now time.Time, worker protocol.Join, secret []byte) protocol.JoinReply {
+func (f *farm) Join(now time.Time, worker protocol.Join, agreed agreed) protocol.JoinReply {
+	for own := f.roster.Of(worker.Name); len(own) >= maxOfName; own = own[1:] {
+		f.takeAway(own[0])
+	}
 	terms := termsFor(1, max(worker.DeclaredHS, minRate), f.rolls)
-	s, err := f.roster.Join(now, worker, secret, terms)
+	s, err := f.roster.Join(now, worker, agreed.secret, terms)
 	if err != nil {
 		return protocol.JoinReply{Reply: f.refusal(&worker.Ask, err)}
 	}
 	reply := protocol.JoinReply{
-		Reply: accepted(&worker.Ask), Epoch: f.jobs.epoch, Slot: s.number, Secret: secret, Terms: s.terms,
+		Reply: accepted(&worker.Ask), Epoch: f.jobs.epoch, Slot: s.number,
+		Exchange: agreed.exchange, Yours: worker.Exchange, Terms: s.terms,
 	}
 	reply.Job, reply.Hold, reply.Leases = f.current(now, s)
 	return reply
 }
 
 // Current returns the work of the moment and the slot's leases on it.
-func (f *farm) Current(now time.Time, worker string, ask *protocol.Current) protocol.CurrentReply {
-	s, err := f.heard(now, worker, ask.Sitting)
+func (f *farm) Current(now time.Time, from sender, ask *protocol.Current) protocol.CurrentReply {
+	s, err := f.heard(now, from, ask.Sitting)
 	if err != nil {
 		return protocol.CurrentReply{Reply: f.refusal(&ask.Ask, err)}
 	}
@@ -104,8 +127,8 @@ func (f *farm) current(now time.Time, s *slot) (*protocol.Job, *protocol.Hold, [
 
 // Progress books what a slot searched, lends it what it wants, and takes the slot
 // away when it leaves.
-func (f *farm) Progress(now time.Time, worker string, p *protocol.Progress) protocol.ProgressReply {
-	s, err := f.heard(now, worker, p.Sitting)
+func (f *farm) Progress(now time.Time, from sender, p *protocol.Progress) protocol.ProgressReply {
+	s, err := f.heard(now, from, p.Sitting)
 	if err != nil {
 		return protocol.ProgressReply{Reply: f.refusal(&p.Ask, err)}
 	}
@@ -122,8 +145,7 @@ func (f *farm) Progress(now time.Time, worker string, p *protocol.Progress) prot
 		}
 	}
 	if p.Kind == protocol.KindLeave {
-		f.release(s)
-		f.roster.Leave(s.number)
+		f.takeAway(s)
 		reply.Terms = s.terms
 		return reply
 	}
@@ -172,6 +194,19 @@ func (f *farm) Tick(now time.Time) (expired []*lease, silent []*slot) {
 	return expired, silent
 }
 
+// Drop takes all slots of a worker away.
+func (f *farm) Drop(worker string) {
+	for _, s := range f.roster.Of(worker) {
+		f.takeAway(s)
+	}
+}
+
+// takeAway takes a slot away with all it has on loan.
+func (f *farm) takeAway(s *slot) {
+	f.release(s)
+	f.roster.Leave(s.number)
+}
+
 // release takes back all that a slot has on loan.
 func (f *farm) release(s *slot) {
 	if j := f.jobs.Current(); j != nil {
@@ -180,11 +215,11 @@ func (f *farm) release(s *slot) {
 }
 
 // heard returns the slot that a worker of this epoch speaks for.
-func (f *farm) heard(now time.Time, worker string, at protocol.Sitting) (*slot, error) {
+func (f *farm) heard(now time.Time, from sender, at protocol.Sitting) (*slot, error) {
 	if at.Epoch != f.jobs.epoch {
 		return nil, protocol.UnknownSlot
 	}
-	return f.roster.Heard(now, at.Slot, worker)
+	return f.roster.Heard(now, at.Slot, from)
 }
 
 // refusal counts why a request was refused and returns the reply that says so.
@@ -213,10 +248,19 @@ func onWire(leases []*lease) []protocol.Lease {
 // spacing, and a hold ends.
 func (f *farm) Due() time.Time {
 	if f.hold != nil {
-		return time.UnixMilli(f.hold.UntilMS)
+		return f.holdDue
 	}
 	if j := f.jobs.Current(); j != nil {
 		return j.made.Add(f.spacing)
 	}
 	return time.Time{}
+}
+
+// IsDue says whether the next job has to be made, by the monotonic clock or by the
+// wall clock: a clock that was set back must not stretch a moment's hold to an hour,
+// nor one that was set right leave the farm in a hold that it has no reason for; and
+// a machine that slept has an old job, whatever its monotonic clock says.
+func (f *farm) IsDue(now time.Time) bool {
+	due := f.Due()
+	return !now.Before(due) || !now.Round(0).Before(due.Round(0))
 }

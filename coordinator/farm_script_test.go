@@ -38,7 +38,7 @@ type farmHistory struct {
 func (h *farmHistory) run(s script) string {
 	commands := map[string]func(script) string{
 		"farm": h.begin, "job": h.job, "hold": h.hold, "pass": h.pass, "restart": h.restart,
-		"join": h.join, "current": h.current, "progress": h.progress, "leave": h.progress,
+		"join": h.join, "current": h.current, "progress": h.progress, "lease": h.progress, "leave": h.progress,
 		"find": h.find, "share": h.share, "shares": h.shares, "solution": h.solution, "credit": h.credit, "status": h.status,
 	}
 	run, ok := commands[s.d.Cmd]
@@ -73,6 +73,7 @@ func (h *farmHistory) restart(script) string {
 func (h *farmHistory) job(s script) string {
 	template := h.templates.On(s.word(0), s.rate("hashes", 1e6), h.now)
 	started, dropped := h.farm.Start(h.now, template)
+	h.farm.Book(h.now, started)
 	out := []string{fmt.Sprintf("%s %s on %s, due in %v", started.Kind, started.JobID, s.word(0), h.farm.Due().Sub(h.now))}
 	for _, live := range h.farm.roster.Live(h.now) {
 		for _, l := range started.ledger.LeasesOf(live.number) {
@@ -87,7 +88,7 @@ func (h *farmHistory) job(s script) string {
 
 // hold PARENT DURATION
 func (h *farmHistory) hold(s script) string {
-	hold := h.farm.Hold(parentHash(s.word(0)), h.now.Add(s.duration(s.word(1))), "too early")
+	hold := h.farm.Hold(h.now, parentHash(s.word(0)), h.now.Add(s.duration(s.word(1))), "too early")
 	if err := hold.Validate(); err != nil {
 		s.t.Errorf("%s: %v", s.d.Pos, err)
 	}
@@ -110,8 +111,8 @@ func (h *farmHistory) pass(s script) string {
 
 // join WORKER [hs=RATE]
 func (h *farmHistory) join(s script) string {
-	worker := protocol.Join{Ask: protocol.Ask{Kind: protocol.KindJoin, ID: 1}, Name: s.word(0), DeclaredHS: s.rate("hs", 1000)}
-	reply := h.farm.Join(h.now, worker, secretOf(s.word(0)))
+	worker := protocol.Join{Ask: protocol.Ask{Kind: protocol.KindJoin, ID: 1}, Name: s.word(0), DeclaredHS: s.rate("hs", 1000), Exchange: make(protocol.Bytes, 32)}
+	reply := h.farm.Join(h.now, worker, agreedWith(s.word(0)))
 	if reply.Code != protocol.OK {
 		return refused(reply.Reply)
 	}
@@ -121,10 +122,10 @@ func (h *farmHistory) join(s script) string {
 	return lines(append(out, work(reply.Job, reply.Hold, reply.Leases)...))
 }
 
-// current WORKER [slot=N] [epoch=N] [job=E.N]
+// current WORKER [slot=N] [epoch=N] [job=E.N] [mac=wrong]
 func (h *farmHistory) current(s script) string {
 	ask := protocol.Current{Ask: protocol.Ask{Kind: protocol.KindCurrent, ID: 1}, Sitting: h.sitting(s)}
-	reply := h.farm.Current(h.now, s.word(0), &ask)
+	reply := h.farm.Current(h.now, sending(s), &ask)
 	if reply.Code != protocol.OK {
 		return refused(reply.Reply)
 	}
@@ -132,8 +133,8 @@ func (h *farmHistory) current(s script) string {
 	return lines(work(reply.Job, reply.Hold, reply.Leases))
 }
 
-// progress WORKER [done=(LEASE:POINTS, ...)] [want=N] [slot=N] [epoch=N] [job=E.N],
-// and leave likewise
+// progress WORKER [done=(LEASE:POINTS, ...)] [want=N] [slot=N] [epoch=N] [job=E.N]
+// [mac=wrong], and lease and leave likewise
 func (h *farmHistory) progress(s script) string {
 	ask := protocol.Progress{Ask: protocol.Ask{Kind: s.d.Cmd, ID: 1}, Sitting: h.sitting(s), Want: s.number("want", 0)}
 	if done, ok := s.d.Arg("done"); ok {
@@ -145,7 +146,7 @@ func (h *farmHistory) progress(s script) string {
 			ask.Leases = append(ask.Leases, d)
 		}
 	}
-	reply := h.farm.Progress(h.now, s.word(0), &ask)
+	reply := h.farm.Progress(h.now, sending(s), &ask)
 	if reply.Code != protocol.OK {
 		return refused(reply.Reply)
 	}
@@ -184,7 +185,7 @@ func (h *farmHistory) find(s script) string {
 // share WORKER FIND [slot=N] [terms=N] [epoch=N] [roll=N] [job=E.N] [mac=wrong]
 func (h *farmHistory) share(s script) string {
 	before := h.tally()
-	hash, err := h.farm.Share(h.now, s.word(0), h.claim(s, protocol.KindShare))
+	hash, err := h.farm.Share(h.now, sending(s), h.claim(s, protocol.KindShare))
 	if err == nil && hash.IsZero() {
 		s.t.Errorf("%s: a share without a hash", s.d.Pos)
 	}
@@ -207,8 +208,7 @@ func (h *farmHistory) shares(s script) string {
 		p := find(s.t, &j.Job, at, target, hashing.Target{})
 		at = p.Point + 1
 		c := protocol.Claim{Ask: protocol.Ask{Kind: protocol.KindShare}, Place: p, Slot: h.slots[s.word(0)], Terms: member.terms.Number}
-		c.Seal(secretOf(s.word(0)))
-		_, err := h.farm.Share(h.now, s.word(0), &c)
+		_, err := h.farm.Share(h.now, sending(s), &c)
 		verdicts[verdict(err)]++
 	}
 	var out []string
@@ -238,7 +238,7 @@ func (h *farmHistory) solution(s script) string {
 // credit WORKER FIND ...: the finder's claim comes, after the chain took the block.
 func (h *farmHistory) credit(s script) string {
 	before := h.tally()
-	h.farm.CreditSolution(h.now, s.word(0), h.claim(s, protocol.KindSolution))
+	h.farm.CreditSolution(h.now, sending(s), h.claim(s, protocol.KindSolution))
 	if changes := h.changes(before); changes != "" {
 		return changes
 	}
@@ -282,7 +282,7 @@ func (h *farmHistory) changes(before map[string][3]uint64) string {
 	return strings.Join(out, "")
 }
 
-// claim makes the claim of a command, under the MAC of the worker's secret.
+// claim makes the claim of a command.
 func (h *farmHistory) claim(s script, kind string) *protocol.Claim {
 	p, ok := h.finds[s.word(1)]
 	if !ok {
@@ -292,18 +292,18 @@ func (h *farmHistory) claim(s script, kind string) *protocol.Claim {
 	if s.has("job") {
 		p.JobID = h.jobID(s)
 	}
-	c := &protocol.Claim{
+	return &protocol.Claim{
 		Ask: protocol.Ask{Kind: kind, ID: 1}, Place: p,
 		Slot: uint32(s.number("slot", uint64(h.slots[s.word(0)]))), Terms: s.number("terms", 1),
 	}
-	c.Seal(secretOf(s.word(0)))
-	switch s.text("mac", "") {
-	case "wrong":
-		c.MAC[0] ^= 1
-	case "none":
-		c.MAC = nil
+}
+
+// sending is the worker of a command, or with mac=wrong somebody in its name.
+func sending(s script) sender {
+	if s.text("mac", "") == "wrong" {
+		return forged(s.word(0))
 	}
-	return c
+	return signed(s.word(0))
 }
 
 func (h *farmHistory) sitting(s script) protocol.Sitting {

@@ -47,6 +47,7 @@ func TestFarmLendsNothingTwice(t *testing.T) {
 		now := testStart
 		f := newFarm("alpha", chain.Regtest(), 1)
 		started, _ := f.Start(now, templates.On("A", 1e12, now))
+		f.Book(now, started)
 		started.ledger = newLedger(0, size)
 		l := &naiveLine{t: t, owner: make([]*naiveWorker, size), done: make([]int, size)}
 		var workers []*naiveWorker
@@ -115,7 +116,7 @@ func (l *naiveLine) back(w *naiveWorker, id uint64) {
 
 func (l *naiveLine) join(f *farm, now time.Time, name string, hs float64) *naiveWorker {
 	l.t.Helper()
-	reply := f.Join(now, protocol.Join{Ask: protocol.Ask{Kind: protocol.KindJoin}, Name: name, DeclaredHS: hs}, secretOf(name))
+	reply := f.Join(now, protocol.Join{Ask: protocol.Ask{Kind: protocol.KindJoin}, Name: name, DeclaredHS: hs, Exchange: make(protocol.Bytes, 32)}, agreedWith(name))
 	if err := reply.Validate(); err != nil || reply.Code != protocol.OK {
 		l.t.Fatalf("%s joins: %v, %v", name, reply.Code, err)
 	}
@@ -154,7 +155,7 @@ func (l *naiveLine) report(f *farm, now time.Time, rng *rand.Rand, w *naiveWorke
 			ask.Leases = append(ask.Leases, protocol.Done{ID: id, Points: loan.done + rng.Uint64N(loan.n-loan.done+1)})
 		}
 	}
-	reply := f.Progress(now, w.name, &ask)
+	reply := f.Progress(now, signed(w.name), &ask)
 	if w.gone {
 		if reply.Code != protocol.UnknownSlot {
 			l.t.Fatalf("%s, gone, reports: %v, want %v", w.name, reply.Code, protocol.UnknownSlot)
@@ -202,7 +203,7 @@ func (l *naiveLine) work(f *farm, now time.Time, w *naiveWorker) {
 	for id, loan := range w.leases {
 		ask.Leases = append(ask.Leases, protocol.Done{ID: id, Points: loan.n})
 	}
-	reply := f.Progress(now, w.name, &ask)
+	reply := f.Progress(now, signed(w.name), &ask)
 	if reply.Code != protocol.OK || len(reply.Gone) > 0 {
 		l.t.Fatalf("%s reports: %v, gone %v", w.name, reply.Code, reply.Gone)
 	}
@@ -269,7 +270,7 @@ func TestCreditIsGivenOnce(t *testing.T) {
 
 func (w *shareWorld) join(name string) {
 	w.t.Helper()
-	reply := w.farm.Join(w.now, protocol.Join{Name: name, DeclaredHS: 1000}, secretOf(name))
+	reply := w.farm.Join(w.now, protocol.Join{Name: name, DeclaredHS: 1000}, agreedWith(name))
 	if reply.Code != protocol.OK {
 		w.t.Fatal(reply.Code)
 	}
@@ -287,6 +288,7 @@ func (w *shareWorld) start(templates *templates, parent string) {
 		clear(w.live)
 	}
 	started, _ := w.farm.Start(w.now, template)
+	w.farm.Book(w.now, started)
 	w.live[started.JobID] = true
 	w.lent[started.JobID] = map[uint32][]protocol.Lease{}
 	share := termsFor(1, 1000, started.Rolls)
@@ -312,7 +314,7 @@ func (w *shareWorld) lease() {
 	}
 	slot := uint32(w.rng.IntN(len(w.worth)))
 	j := w.farm.jobs.Current()
-	reply := w.farm.Progress(w.now, w.farm.roster.slots[slot].worker.Name, &protocol.Progress{
+	reply := w.farm.Progress(w.now, signed(w.farm.roster.slots[slot].worker.Name), &protocol.Progress{
 		Ask: protocol.Ask{Kind: protocol.KindLease}, Sitting: protocol.Sitting{JobID: j.JobID, Slot: slot}, Want: 1000,
 	})
 	w.lent[j.JobID][slot] = append(w.lent[j.JobID][slot], reply.Leases...)
@@ -351,10 +353,9 @@ func (w *shareWorld) share() {
 		c.Point ^= 1 // 1 in 2000 is a share by chance
 		want, faults = protocol.HighHash, 1
 	}
-	c.Seal(secretOf(worker))
+	from := signed(worker)
 	if want == protocol.OK && w.rng.IntN(12) == 0 {
-		c.MAC[7] ^= 1
-		want = protocol.BadMAC
+		from, want = forged(worker), protocol.BadMAC
 	}
 	var header hashing.Header
 	if j != nil {
@@ -375,7 +376,7 @@ func (w *shareWorld) share() {
 		w.worth[c.Slot].shares++
 	}
 	w.worth[c.Slot].refused += faults
-	if _, err := w.farm.Share(w.now, worker, c); protocol.CodeOf(err) != want {
+	if _, err := w.farm.Share(w.now, from, c); protocol.CodeOf(err) != want {
 		w.t.Fatalf("share %+v of %s: %v, want %v", c, worker, protocol.CodeOf(err), want)
 	}
 }
@@ -383,7 +384,6 @@ func (w *shareWorld) share() {
 func (w *shareWorld) solution() {
 	w.t.Helper()
 	worker, c, j := w.claim(protocol.KindSolution)
-	c.Seal(secretOf(worker))
 	found, header, err := w.farm.Solution(c.Place)
 	want := protocol.OK
 	if j == nil {
@@ -410,7 +410,7 @@ func (w *shareWorld) solution() {
 		return // its finder died, or claims it later
 	}
 	before := *w.slotWorth(c.Slot)
-	w.farm.CreditSolution(w.now, worker, c)
+	w.farm.CreditSolution(w.now, signed(worker), c)
 	after := *w.slotWorth(c.Slot)
 	switch {
 	case w.given[header]:

@@ -12,8 +12,8 @@ import (
 // memory: duplicate, lease. A share that somebody else found first (its lease had
 // run out) is Known and held against nobody; nor is one whose parent was
 // overtaken.
-func (f *farm) Share(now time.Time, worker string, c *protocol.Claim) (hashing.Hash, error) {
-	j, s, err := f.claimant(now, worker, c)
+func (f *farm) Share(now time.Time, from sender, c *protocol.Claim) (hashing.Hash, error) {
+	j, s, err := f.claimant(now, from, c)
 	if err != nil {
 		return hashing.Hash{}, err
 	}
@@ -43,7 +43,7 @@ func (f *farm) Share(now time.Time, worker string, c *protocol.Claim) (hashing.H
 }
 
 // claimant returns the job of a claim and the slot that made it.
-func (f *farm) claimant(now time.Time, worker string, c *protocol.Claim) (*job, *slot, error) {
+func (f *farm) claimant(now time.Time, from sender, c *protocol.Claim) (*job, *slot, error) {
 	j := f.jobs.Find(c.JobID)
 	switch {
 	case j == nil:
@@ -53,14 +53,8 @@ func (f *farm) claimant(now time.Time, worker string, c *protocol.Claim) (*job, 
 	case c.Epoch != f.jobs.epoch:
 		return nil, nil, protocol.UnknownSlot
 	}
-	s, err := f.roster.Heard(now, c.Slot, worker)
-	if err != nil {
-		return nil, nil, err
-	}
-	if !c.Sealed(s.secret) {
-		return nil, nil, protocol.BadMAC
-	}
-	return j, s, nil
+	s, err := f.roster.Heard(now, c.Slot, from)
+	return j, s, err
 }
 
 // Solution finds the job of a place and says whether its header meets the block
@@ -94,8 +88,8 @@ func (f *farm) Accepted(j *job, hash hashing.Hash) {
 // broadcast of a solution may be seen, and its job be over, before the claim.
 // Everybody sees that broadcast, so a slot that can't have found it is not
 // believed.
-func (f *farm) CreditSolution(now time.Time, worker string, c *protocol.Claim) {
-	j, s, err := f.claimant(now, worker, c)
+func (f *farm) CreditSolution(now time.Time, from sender, c *protocol.Claim) {
+	j, s, err := f.claimant(now, from, c)
 	if err != nil {
 		return
 	}

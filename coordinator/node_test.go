@@ -1,10 +1,12 @@
 package coordinator
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,6 +59,12 @@ type nodeConfig struct {
 	dir    string
 	fs     vfs.FS
 	key    nkeys.KeyPair
+	// unlimited leaves out the limits; refuse is told of who is dropped.
+	unlimited bool
+	refuse    func(worker string, until time.Time)
+	// access, where it is given, makes what lets machines join, with the server that
+	// the node connects to.
+	access func(*node) *Access
 }
 
 // node is a running coordinator on its store.
@@ -134,12 +142,23 @@ func openNode(t *testing.T, cfg nodeConfig) *node {
 	if n.chain, err = chain.Open(n.store, cfg.params, nil); err != nil {
 		t.Fatal(err)
 	}
-	if n.conn, err = nats.Connect(cfg.url, protocol.ConnectOptions(cfg.name)...); err != nil {
+	var admits *Access
+	options := protocol.ConnectOptions(cfg.name)
+	if cfg.access != nil {
+		admits = cfg.access(n)
+		inside, err := admits.Broker.Options(protocol.RoleCoordinator, cfg.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		options = append(options, inside...)
+	}
+	if n.conn, err = nats.Connect(cfg.url, options...); err != nil {
 		t.Fatal(err)
 	}
 	n.Coordinator, err = New(Config{
 		Params: cfg.params, Name: cfg.name, Chain: n.chain, Store: n.store, JobsDir: cfg.jobs, Conn: n.conn, Key: cfg.key,
 		PayScript: payScript, Data: "data of " + cfg.name, Version: "test", Log: testLog(t),
+		Unlimited: cfg.unlimited, Refuse: cfg.refuse, Access: admits,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -183,8 +202,10 @@ type hand struct {
 	in       chan *nats.Msg
 	inbox    string
 	lastID   protocol.Point
+	asked    []*nats.Msg // requests without a reply so far
 
-	seat protocol.JoinReply
+	seat   protocol.JoinReply
+	secret []byte // of the seat
 }
 
 func newHand(n *node, url, name string) *hand {
@@ -234,6 +255,9 @@ func (h *hand) verify(msg *nats.Msg) {
 	}
 	class := protocol.InReply
 	switch {
+	case msg.Subject == h.inbox:
+		h.verifyReply(msg)
+		return
 	case strings.Contains(msg.Subject, ".job."):
 		class = protocol.ToWorkers
 	case strings.Contains(msg.Subject, ".block."):
@@ -242,6 +266,22 @@ func (h *hand) verify(msg *nats.Msg) {
 	if err := protocol.Verify(h.node.PublicKey(), class, msg.Header.Get(protocol.SignatureHeader), msg.Data); err != nil {
 		h.t.Fatalf("message on %s: %v", msg.Subject, err)
 	}
+}
+
+// verifyReply wants a reply to be signed as that to a request, which it ends.
+func (h *hand) verifyReply(msg *nats.Msg) {
+	h.t.Helper()
+	for i, asked := range h.asked {
+		class := protocol.InReply
+		if strings.Contains(asked.Subject, ".ask.") {
+			class = protocol.ReplyTo(asked)
+		}
+		if protocol.Verify(h.node.PublicKey(), class, msg.Header.Get(protocol.SignatureHeader), msg.Data) == nil {
+			h.asked = slices.Delete(h.asked, i, i+1)
+			return
+		}
+	}
+	h.t.Fatalf("reply %s: signed as that to none of %d requests", msg.Data, len(h.asked))
 }
 
 // any returns the next message of all.
@@ -298,10 +338,18 @@ func decode(t *testing.T, msg *nats.Msg, into protocol.Message) {
 	}
 }
 
-// send sends bytes as a request to a subject; its reply comes to the inbox.
-func (h *hand) send(subject string, data []byte) {
+// send sends bytes as a request to a subject, under the MAC of the worker's secret
+// if it has one; its reply comes to the inbox.
+func (h *hand) send(subject string, data []byte) { h.sendSealed(subject, data, h.secret) }
+
+func (h *hand) sendSealed(subject string, data, secret []byte) {
 	h.t.Helper()
-	if err := h.conn.PublishRequest(subject, h.inbox, data); err != nil {
+	request := &nats.Msg{Subject: subject, Reply: h.inbox, Data: data}
+	if secret != nil {
+		protocol.Seal(request, secret)
+	}
+	h.asked = append(h.asked, request)
+	if err := h.conn.PublishMsg(request); err != nil {
 		h.t.Fatal(err)
 	}
 }
@@ -340,9 +388,18 @@ func (h *hand) status() *protocol.Status {
 // join takes a slot.
 func (h *hand) join() *protocol.JoinReply {
 	h.t.Helper()
-	h.ask(&protocol.Join{Ask: h.head(protocol.KindJoin), Name: h.name, Kernel: "by hand", Threads: 1, DeclaredHS: 1e6}, &h.seat)
+	own, err := protocol.NewExchange()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.ask(&protocol.Join{
+		Ask: h.head(protocol.KindJoin), Name: h.name, Kernel: "by hand", Threads: 1, DeclaredHS: 1e6, Exchange: own.Public(),
+	}, &h.seat)
 	if h.seat.Code != protocol.OK || h.seat.ID != h.lastID || h.seat.Kind != protocol.KindJoin {
 		h.t.Fatalf("join: %+v", h.seat.Reply)
+	}
+	if h.secret, err = own.WorkerSecret(h.seat.Exchange); err != nil || !bytes.Equal(h.seat.Yours, own.Public()) {
+		h.t.Fatalf("join: %v, %+v", err, h.seat)
 	}
 	return &h.seat
 }
@@ -373,11 +430,9 @@ func (h *hand) dud(j *protocol.Job) protocol.Place {
 	return find(h.t, j, protocol.Point(h.seat.Slot)<<32, hashing.MaxTarget, j.Target())
 }
 
-// claim makes a sealed claim of the worker's.
+// claim makes a claim of the worker's.
 func (h *hand) claim(kind string, p protocol.Place) *protocol.Claim {
-	c := &protocol.Claim{Ask: h.head(kind), Place: p, Slot: h.seat.Slot, Terms: h.seat.Terms.Number}
-	c.Seal(h.seat.Secret)
-	return c
+	return &protocol.Claim{Ask: h.head(kind), Place: p, Slot: h.seat.Slot, Terms: h.seat.Terms.Number}
 }
 
 // bring sends a solution as a request and returns the answer.

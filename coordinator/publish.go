@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -27,7 +28,11 @@ func (c *Coordinator) respond(request *nats.Msg, m protocol.Message) {
 		return
 	}
 	msg := &nats.Msg{Subject: request.Reply, Data: protocol.Encode(m), Header: nats.Header{}}
-	if err := c.send(protocol.InReply, msg); err != nil {
+	class := protocol.InReply
+	if strings.HasPrefix(request.Subject, c.subjects.Ask(c.cfg.Name, "")) {
+		class = protocol.ReplyTo(request)
+	}
+	if err := c.send(class, msg); err != nil {
 		c.log.Debug("not answered", "subject", request.Subject, "err", err)
 	}
 }
@@ -79,9 +84,9 @@ func (c *Coordinator) watchLink(ctx context.Context) error {
 		case <-look.C:
 			if conn.IsConnected() {
 				refused = false
-			} else if err := conn.LastError(); !refused && protocol.IsRefused(err) {
+			} else if obstacle := protocol.Obstacle(conn.LastError()); !refused && obstacle != "" {
 				refused = true
-				c.log.Warn("the NATS server refuses the credentials, trying on", protocol.Why(err)...)
+				c.log.Warn(obstacle+", trying on", protocol.Why(conn.LastError())...)
 			}
 		}
 	}
@@ -172,7 +177,7 @@ func (c *Coordinator) waitConnected(ctx context.Context) error {
 		return nil
 	}
 	about := []any{"servers", c.cfg.Conn.Servers()}
-	if err := c.cfg.Conn.LastError(); !protocol.IsRefused(err) { // which watchLink says
+	if err := c.cfg.Conn.LastError(); protocol.Obstacle(err) == "" { // which watchLink says
 		about = append(about, protocol.Why(err)...)
 	}
 	c.log.Warn("the NATS server is away, trying on", about...)

@@ -7,10 +7,3 @@ func randomTag() (tag [8]byte) {
 	rand.Read(tag[:]) // never fails
 	return tag
 }
-
-// randomSecret returns the key of a slot's MACs.
-func randomSecret() []byte {
-	secret := make([]byte, 32)
-	rand.Read(secret) // never fails
-	return secret
-}

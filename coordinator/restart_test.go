@@ -100,7 +100,7 @@ func TestSettling(t *testing.T) {
 		if err := n.farm.hold.Validate(); err != nil {
 			t.Error(err)
 		}
-		reply := n.farm.Join(now, protocol.Join{Name: "w1"}, make([]byte, 32))
+		reply := n.farm.Join(now, protocol.Join{Name: "w1"}, agreedWith("w1"))
 		if reply.Hold == nil || reply.Hold.Reason != "waiting for solutions found before the restart" || reply.Job != nil {
 			t.Errorf("%s: joined with job %v, hold %+v", tt.name, reply.Job, reply.Hold)
 		}

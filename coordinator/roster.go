@@ -1,8 +1,8 @@
 package coordinator
 
 import (
-	"cmp"
 	"container/heap"
+	"iter"
 	"slices"
 	"time"
 
@@ -49,8 +49,9 @@ func (s *slot) termsNumbered(n uint64) (protocol.Terms, bool) {
 // roster knows who has which slot. It is not safe for concurrent use.
 type roster struct {
 	slots   map[uint32]*slot
-	resting restingNumbers // a heap
-	next    uint32         // the lowest number never given
+	byName  map[string][]*slot // of each worker, the oldest first
+	resting restingNumbers     // a heap
+	next    uint32             // the lowest number never given
 	limit   uint32
 }
 
@@ -78,7 +79,7 @@ func (h *restingNumbers) Pop() any {
 }
 
 func newRoster(limit uint32) *roster {
-	return &roster{slots: map[uint32]*slot{}, limit: min(limit, maxSlots)}
+	return &roster{slots: map[uint32]*slot{}, byName: map[string][]*slot{}, limit: min(limit, maxSlots)}
 }
 
 // Join gives a worker a slot, or returns [protocol.Full].
@@ -89,6 +90,7 @@ func (r *roster) Join(now time.Time, worker protocol.Join, secret []byte, terms 
 	}
 	s := &slot{number: number, worker: worker, secret: secret, heard: now, terms: terms, meter: newShareMeter(now)}
 	r.slots[number] = s
+	r.byName[worker.Name] = append(r.byName[worker.Name], s)
 	return s, nil
 }
 
@@ -104,11 +106,15 @@ func (r *roster) freeNumber(now time.Time) (uint32, bool) {
 }
 
 // Heard notes that a worker spoke for a slot. It returns [protocol.UnknownSlot]
-// when the slot is not that worker's.
-func (r *roster) Heard(now time.Time, number uint32, worker string) (*slot, error) {
+// when the slot is not that worker's, and [protocol.BadMAC] when somebody else
+// spoke in its name: neither counts as a word from it.
+func (r *roster) Heard(now time.Time, number uint32, from sender) (*slot, error) {
 	s := r.slots[number]
-	if s == nil || s.worker.Name != worker {
+	if s == nil || s.worker.Name != from.worker {
 		return nil, protocol.UnknownSlot
+	}
+	if !from.sealed(s.secret) {
+		return nil, protocol.BadMAC
 	}
 	s.heard = now
 	return s, nil
@@ -118,6 +124,12 @@ func (r *roster) Heard(now time.Time, number uint32, worker string) (*slot, erro
 func (r *roster) Leave(number uint32) {
 	if s := r.slots[number]; s != nil {
 		delete(r.slots, number)
+		own := r.byName[s.worker.Name]
+		if own = slices.DeleteFunc(own, func(o *slot) bool { return o == s }); len(own) > 0 {
+			r.byName[s.worker.Name] = own
+		} else {
+			delete(r.byName, s.worker.Name)
+		}
 		heap.Push(&r.resting, restingNumber{number, s.heard.Add(slotRest)})
 	}
 }
@@ -138,14 +150,28 @@ func (r *roster) Live(now time.Time) []*slot {
 	return r.sorted(func(s *slot) bool { return now.Sub(s.heard) < leaseTime })
 }
 
+// Of returns a worker's slots, the oldest first.
+func (r *roster) Of(worker string) []*slot { return slices.Clone(r.byName[worker]) }
+
+// From goes through the slots by number, from the first that is not below number
+// on. Numbers are given out from the lowest, so there are few gaps.
+func (r *roster) From(number uint32) iter.Seq[*slot] {
+	return func(yield func(*slot) bool) {
+		for ; number < r.next; number++ {
+			if s := r.slots[number]; s != nil && !yield(s) {
+				return
+			}
+		}
+	}
+}
+
 // sorted returns the slots that keep wants, by number.
 func (r *roster) sorted(keep func(*slot) bool) []*slot {
 	var kept []*slot
-	for _, s := range r.slots {
+	for s := range r.From(0) {
 		if keep(s) {
 			kept = append(kept, s)
 		}
 	}
-	slices.SortFunc(kept, func(a, b *slot) int { return cmp.Compare(a.number, b.number) })
 	return kept
 }

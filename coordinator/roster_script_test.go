@@ -32,13 +32,13 @@ func (h *rosterHistory) run(s script) string {
 		h.roster = newRoster(uint32(s.number("limit", maxSlots)))
 		return line("room for %d", h.roster.limit)
 	case "join": // join WORKER
-		got, err := h.roster.Join(h.now, protocol.Join{Name: s.word(0)}, nil, protocol.Terms{})
+		got, err := h.roster.Join(h.now, protocol.Join{Name: s.word(0)}, secretOf(s.word(0)), protocol.Terms{})
 		if err != nil {
 			return line("%v", err)
 		}
 		return line("slot %d", got.number)
 	case "heard": // heard WORKER slot=N
-		if _, err := h.roster.Heard(h.now, uint32(s.number("slot", 0)), s.word(0)); err != nil {
+		if _, err := h.roster.Heard(h.now, uint32(s.number("slot", 0)), sending(s)); err != nil {
 			return line("%v", err)
 		}
 		return line("ok")

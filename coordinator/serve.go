@@ -27,12 +27,14 @@ const (
 // inboxes are the subjects that a coordinator listens on.
 type inboxes struct {
 	asks, gets, solved chan *nats.Msg
+	enrols, admins     chan *nats.Msg
 	subs               []*nats.Subscription
 }
 
 func (c *Coordinator) subscribe() (*inboxes, error) {
 	in := &inboxes{
 		asks: make(chan *nats.Msg, inboxSize), gets: make(chan *nats.Msg, inboxSize), solved: make(chan *nats.Msg, inboxSize),
+		enrols: make(chan *nats.Msg, admitSize), admins: make(chan *nats.Msg, admitSize),
 	}
 	for _, s := range []struct {
 		subject string
@@ -41,6 +43,8 @@ func (c *Coordinator) subscribe() (*inboxes, error) {
 		{c.subjects.AskAny(c.cfg.Name), in.asks},
 		{c.subjects.Get(c.cfg.Name), in.gets},
 		{c.subjects.SolvedAny(), in.solved},
+		{c.subjects.Enrol(c.cfg.Name), in.enrols},
+		{c.subjects.Admin(c.cfg.Name), in.admins},
 	} {
 		sub, err := c.cfg.Conn.ChanSubscribe(s.subject, s.inbox)
 		if err != nil {
@@ -69,7 +73,7 @@ func (c *Coordinator) serve(ctx context.Context, inbox <-chan *nats.Msg, limit i
 			return nil
 		case msg := <-inbox:
 			if len(msg.Data) > limit {
-				c.refuse(&nats.Msg{Reply: msg.Reply}, fmt.Errorf("%w: %d bytes, at most %d", protocol.Oversized, len(msg.Data), limit))
+				c.refuseOversized(msg, limit)
 				continue
 			}
 			if err := handle(msg); err != nil {
@@ -79,38 +83,66 @@ func (c *Coordinator) serve(ctx context.Context, inbox <-chan *nats.Msg, limit i
 	}
 }
 
+func (c *Coordinator) refuseOversized(msg *nats.Msg, limit int) {
+	c.refuseAs(protocol.Ask{}, msg, fmt.Errorf("%w: %d bytes, at most %d", protocol.Oversized, len(msg.Data), limit))
+}
+
 // answerAsk answers a worker.
 func (c *Coordinator) answerAsk(msg *nats.Msg) error {
-	now, worker := time.Now(), protocol.LastToken(msg.Subject)
+	now, from := time.Now(), senderOf(msg)
 	kind, err := protocol.KindOf(msg.Data)
 	if err != nil {
 		c.refuse(msg, err)
 		return nil
 	}
+	if !c.heedsKind(now, from.worker, kind) {
+		return nil
+	}
 	switch kind {
 	case protocol.KindJoin:
-		answer(c, msg, func(join *protocol.Join) protocol.Message { return c.join(now, worker, join) })
+		c.answerJoin(now, from.worker, msg)
 	case protocol.KindCurrent:
-		answer(c, msg, func(ask *protocol.Current) protocol.Message {
-			reply := c.farm.Current(now, worker, ask)
+		answer(c, msg, func(ask *protocol.Current) answered {
+			reply := c.farm.Current(now, from, ask)
 			return &reply
 		})
 	case protocol.KindProgress, protocol.KindLease, protocol.KindLeave:
-		answer(c, msg, func(p *protocol.Progress) protocol.Message {
-			reply := c.farm.Progress(now, worker, p)
+		answer(c, msg, func(p *protocol.Progress) answered {
+			reply := c.farm.Progress(now, from, p)
 			return &reply
 		})
 	case protocol.KindShare:
-		answer(c, msg, func(claim *protocol.Claim) protocol.Message {
-			hash, err := c.farm.Share(now, worker, claim)
+		answer(c, msg, func(claim *protocol.Claim) answered {
+			hash, err := c.farm.Share(now, from, claim)
 			return &protocol.ClaimReply{Reply: c.verdict(&claim.Ask, err), Hash: hash}
 		})
 	case protocol.KindSolution:
-		return c.answerSolution(now, worker, msg)
+		return c.answerSolution(now, from, msg)
 	default:
 		c.refuse(msg, fmt.Errorf("%w: %q", protocol.UnknownKind, kind))
 	}
 	return nil
+}
+
+// senderOf returns who sent a request.
+func senderOf(msg *nats.Msg) sender {
+	return sender{
+		worker: protocol.LastToken(msg.Subject),
+		sealed: func(secret []byte) bool {
+			return protocol.Sealed(secret, msg.Header.Get(protocol.MACHeader), msg.Data)
+		},
+	}
+}
+
+// agree makes the secret of a slot with a worker's public value. Each time it is
+// another, even for the same value.
+func agree(worker protocol.Bytes) (agreed, error) {
+	own, err := protocol.NewExchange()
+	if err != nil {
+		return agreed{}, err
+	}
+	secret, err := own.CoordinatorSecret(worker)
+	return agreed{secret: secret, exchange: own.Public()}, err
 }
 
 // asker is a message that a worker or observer asks with.
@@ -121,7 +153,7 @@ type asker[T any] interface {
 
 // answer decodes a request, has decide make the reply under the lock, and sends
 // it.
-func answer[T any, P asker[T]](c *Coordinator, msg *nats.Msg, decide func(P) protocol.Message) {
+func answer[T any, P asker[T]](c *Coordinator, msg *nats.Msg, decide func(P) answered) {
 	request := P(new(T))
 	if err := protocol.Decode(msg.Data, request); err != nil {
 		c.refuse(msg, err)
@@ -130,18 +162,21 @@ func answer[T any, P asker[T]](c *Coordinator, msg *nats.Msg, decide func(P) pro
 	c.mu.Lock()
 	reply := decide(request)
 	c.mu.Unlock()
-	c.respond(msg, reply)
+	c.conclude(msg, reply)
 }
 
 // refuse counts a message that could not be read and answers with its code, and
 // with its kind and number as far as these could.
 func (c *Coordinator) refuse(msg *nats.Msg, err error) {
-	ask := protocol.AskOf(msg.Data)
+	c.refuseAs(protocol.AskOf(msg.Data), msg, err)
+}
+
+func (c *Coordinator) refuseAs(ask protocol.Ask, msg *nats.Msg, err error) {
 	c.mu.Lock()
 	reply := c.farm.refusal(&ask, err)
 	c.mu.Unlock()
 	reply.Detail = truncate(err.Error())
-	c.respond(msg, &reply)
+	c.conclude(msg, &reply)
 }
 
 // verdict is the reply to a claim that err refuses, or nil accepts.
@@ -152,31 +187,43 @@ func (c *Coordinator) verdict(ask *protocol.Ask, err error) protocol.Reply {
 	return accepted(ask)
 }
 
-func (c *Coordinator) join(now time.Time, worker string, join *protocol.Join) protocol.Message {
-	if join.Name != worker {
-		reply := c.farm.refusal(&join.Ask, protocol.Malformed)
-		reply.Detail = fmt.Sprintf("name %q on the subject of %q", join.Name, truncate(worker))
-		return &reply
+// answerJoin gives a worker a slot whose secret the two agree on.
+func (c *Coordinator) answerJoin(now time.Time, worker string, msg *nats.Msg) {
+	var join protocol.Join
+	if err := protocol.Decode(msg.Data, &join); err != nil {
+		c.refuse(msg, err)
+		return
 	}
-	reply := c.farm.Join(now, *join, randomSecret())
+	if join.Name != worker {
+		c.refuse(msg, fmt.Errorf("%w: name %q on the subject of %q", protocol.Malformed, join.Name, truncate(worker)))
+		return
+	}
+	agreed, err := agree(join.Exchange) // the dearest part, before the lock
+	if err != nil {
+		c.refuse(msg, err)
+		return
+	}
+	c.mu.Lock()
+	reply := c.farm.Join(now, join, agreed)
+	c.mu.Unlock()
 	if reply.Code == protocol.OK {
 		c.log.Info("worker joined", "worker", join.Name, "slot", reply.Slot,
 			"kernel", join.Kernel, "threads", join.Threads, "mhs", fmt.Sprintf("%.1f", join.DeclaredHS/1e6))
 	}
-	return &reply
+	c.respond(msg, &reply)
 }
 
 // answerSolution takes a solution that a worker keeps until it is answered.
-func (c *Coordinator) answerSolution(now time.Time, worker string, msg *nats.Msg) error {
+func (c *Coordinator) answerSolution(now time.Time, from sender, msg *nats.Msg) error {
 	var claim protocol.Claim
 	if err := protocol.Decode(msg.Data, &claim); err != nil {
 		c.refuse(msg, err)
 		return nil
 	}
 	c.mu.Lock()
-	s, err := c.solve(now, claim.Place, worker)
+	s, err := c.solve(now, claim.Place, from.worker)
 	if s != nil {
-		c.farm.CreditSolution(now, worker, &claim)
+		c.farm.CreditSolution(now, from, &claim)
 	}
 	var refusal protocol.Reply
 	if err != nil && !isFault(err) {
@@ -188,7 +235,7 @@ func (c *Coordinator) answerSolution(now time.Time, worker string, msg *nats.Msg
 	case isFault(err):
 		return err
 	case err != nil:
-		c.respond(msg, &protocol.ClaimReply{Reply: refusal})
+		c.conclude(msg, &protocol.ClaimReply{Reply: refusal})
 		return nil
 	}
 	c.waiting.Go(func() {
@@ -211,7 +258,7 @@ func (c *Coordinator) hearSolved(msg *nats.Msg) error {
 	now := time.Now()
 	var solved protocol.Solved
 	if err := protocol.Decode(msg.Data, &solved); err != nil {
-		c.refuse(&nats.Msg{}, err)
+		c.refuse(msg, err)
 		return nil
 	}
 	if solved.Coordinator != c.cfg.Name {
@@ -228,6 +275,7 @@ func (c *Coordinator) hearSolved(msg *nats.Msg) error {
 			c.reject(solved.Header, err)
 		}
 		c.mu.Unlock()
+		c.blame(now, protocol.LastToken(msg.Subject), protocol.CodeOf(err), true)
 		return nil
 	}
 	s, err := c.solve(now, solved.Place, protocol.LastToken(msg.Subject))

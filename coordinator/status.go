@@ -68,7 +68,10 @@ func (c *Coordinator) status(now time.Time, from uint32) *protocol.Status {
 		st.Job = j.JobID
 	}
 	size := 0
-	for _, s := range c.farm.roster.sorted(func(s *slot) bool { return s.number >= from }) {
+	if from == 0 {
+		st.Dropped = droppedStatus(c.limits.Dropped(now))
+	}
+	for s := range c.farm.roster.From(from) {
 		w := c.farm.workerStatus(now, s)
 		encoded, _ := json.Marshal(w) // as the reply will be: texts are longer there than here
 		if size += len(encoded); size > statusBytes && len(st.Workers) > 0 {
@@ -78,6 +81,14 @@ func (c *Coordinator) status(now time.Time, from uint32) *protocol.Status {
 		st.Workers = append(st.Workers, w)
 	}
 	return st
+}
+
+func droppedStatus(drops []*drop) []protocol.DroppedStatus {
+	out := []protocol.DroppedStatus{}
+	for _, d := range drops {
+		out = append(out, protocol.DroppedStatus{Name: d.name, UntilMS: d.until.UnixMilli(), Times: d.times, Reasons: d.reasons})
+	}
+	return out
 }
 
 func (f *farm) workerStatus(now time.Time, s *slot) protocol.WorkerStatus {

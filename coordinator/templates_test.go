@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"testing"
@@ -85,6 +86,21 @@ func find(t *testing.T, j *protocol.Job, from protocol.Point, target, harder has
 			t.Fatalf("nothing in column %d", from.Column())
 		}
 	}
+}
+
+// signed is a worker in histories: a request under the MAC of its secret.
+func signed(worker string) sender {
+	return sender{worker: worker, sealed: func(secret []byte) bool { return bytes.Equal(secret, secretOf(worker)) }}
+}
+
+// forged is somebody who speaks in a worker's name without its secret.
+func forged(worker string) sender {
+	return sender{worker: worker, sealed: func([]byte) bool { return false }}
+}
+
+// agreedWith is what comes of a worker's exchange in histories.
+func agreedWith(worker string) agreed {
+	return agreed{secret: secretOf(worker), exchange: make(protocol.Bytes, 32)}
 }
 
 // secretOf is the secret of a worker in histories.

@@ -19,6 +19,7 @@ type asks struct {
 
 type request struct {
 	kind     string
+	class    protocol.Class // what its reply is signed as
 	sent     time.Time
 	deadline time.Time
 	done     func(answer)
@@ -44,19 +45,25 @@ func (a *asks) idOf(subject string) (token string, ok bool) {
 	return strings.TrimPrefix(rest, "."), ok
 }
 
-// ask sends what build makes of a fresh request number, and calls done once with
-// the answer or, after patience, without. It returns false, and never calls done,
-// when it could not be sent.
-func (s *session) ask(now time.Time, kind string, patience time.Duration, build func(protocol.Ask) protocol.Message, done func(answer)) bool {
+// ask sends what build makes of a fresh request number under the MAC of secret,
+// nil for none, and calls done once with the answer or, after patience, without. It
+// returns false, and never calls done, when it could not be sent.
+func (s *session) ask(now time.Time, kind string, secret []byte, patience time.Duration, build func(protocol.Ask) protocol.Message, done func(answer)) bool {
 	id := s.asks.next
-	data := protocol.Encode(build(protocol.Ask{Kind: kind, ID: id}))
-	subject := s.seat.subjects.Ask(s.seat.with.Name, s.cfg.Name)
-	if err := s.conn.PublishRequest(subject, s.asks.inbox+"."+id.String(), data); err != nil {
+	m := &nats.Msg{
+		Subject: s.seat.subjects.Ask(s.seat.with.Name, s.cfg.Name),
+		Reply:   s.asks.inbox + "." + id.String(),
+		Data:    protocol.Encode(build(protocol.Ask{Kind: kind, ID: id})),
+	}
+	if secret != nil {
+		protocol.Seal(m, secret)
+	}
+	if err := s.conn.PublishMsg(m); err != nil {
 		s.log.Debug("request not sent", "kind", kind, "err", err)
 		return false
 	}
 	s.asks.next++
-	s.asks.pending[id] = &request{kind: kind, sent: now, deadline: now.Add(patience), done: done}
+	s.asks.pending[id] = &request{kind: kind, class: protocol.ReplyTo(m), sent: now, deadline: now.Add(patience), done: done}
 	return true
 }
 
@@ -73,8 +80,8 @@ func (s *session) onReply(now time.Time, token string, m *nats.Msg) {
 		return
 	}
 	a := answer{now: now, data: m.Data}
-	if !s.genuine(protocol.InReply, m) {
-		s.ignore("not signed with the pinned key")
+	if !s.genuine(r.class, m) {
+		s.unsigned(a.now)
 		return
 	}
 	if protocol.Decode(m.Data, &a.reply) != nil || a.reply.Kind != r.kind || a.reply.ID != id {
@@ -89,6 +96,16 @@ func (s *session) onReply(now time.Time, token string, m *nats.Msg) {
 // genuine says whether the coordinator signed m, as a message of that class.
 func (s *session) genuine(class protocol.Class, m *nats.Msg) bool {
 	return protocol.Verify(s.seat.with.Key, class, m.Header.Get(protocol.SignatureHeader), m.Data) == nil
+}
+
+// unsigned counts a message that the coordinator did not sign, or signed as
+// something else. Somebody may have taken its place: see [session.doubt].
+func (s *session) unsigned(now time.Time) {
+	s.stats.Ignored++
+	s.doubts.unsigned++
+	if s.doubts.since.IsZero() {
+		s.doubts.since = now
+	}
 }
 
 // ignore counts a message that nothing follows from, and logs the 1st, 2nd, 4th, ...

@@ -56,6 +56,9 @@ func (c *canceller) start(job *protocol.Job) {
 // hold keeps the worker idle until the next start.
 func (c *canceller) hold() { c.held, c.stopped = true, false }
 
+// release ends a hold without a new job.
+func (c *canceller) release() { c.held = false }
+
 // solved judges a header that somebody, maybe this worker itself, published as a
 // solution, and says whether the worker stops for it.
 func (c *canceller) solved(now time.Time, h *hashing.Header) bool {

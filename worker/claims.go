@@ -43,7 +43,10 @@ type solvedParent struct {
 type solution struct {
 	find
 	announced bool // to everybody
-	due       time.Time
+	// putOff says that the coordinator can't take it yet. It may take one of a later
+	// job on the same parent sooner: its clock was set back.
+	putOff bool
+	due    time.Time
 }
 
 // onFinds takes up what the miners found.
@@ -87,10 +90,8 @@ func (s *session) counts(a *assignment) bool {
 
 // claim sends a find under the MAC of the slot that it was found in.
 func (s *session) claim(now time.Time, kind string, patience time.Duration, f find, done func(answer)) bool {
-	return s.ask(now, kind, patience, func(a protocol.Ask) protocol.Message {
-		c := &protocol.Claim{Ask: a, Place: f.place, Slot: f.assignment.slot, Terms: f.terms}
-		c.Seal(f.assignment.secret)
-		return c
+	return s.ask(now, kind, f.assignment.secret, patience, func(a protocol.Ask) protocol.Message {
+		return &protocol.Claim{Ask: a, Place: f.place, Slot: f.assignment.slot, Terms: f.terms}
 	}, done)
 }
 
@@ -119,7 +120,9 @@ func (s *session) onSolution(now time.Time, f find) {
 	}) {
 		return
 	}
-	if slices.ContainsFunc(s.claims.kept, func(k *solution) bool { return k.assignment.job.Prev == prev }) {
+	if slices.ContainsFunc(s.claims.kept, func(k *solution) bool {
+		return k.assignment.job.Prev == prev && !(k.putOff && k.assignment.job.Before(f.assignment.job.JobID))
+	}) {
 		if len(s.claims.spares) < maxSpares {
 			s.claims.spares = append(s.claims.spares, f)
 		}
@@ -176,8 +179,10 @@ func (s *session) onVerdict(a answer, sol *solution) {
 		return
 	}
 	switch r.Code {
-	case protocol.Busy, protocol.Unavailable:
-		return
+	case protocol.Unavailable, protocol.Limited, protocol.Dropped: // not judged yet
+	case protocol.Busy:
+		sol.putOff = true
+		s.nextSpare(a.now, prev, sol.assignment.job.JobID)
 	case protocol.OK, protocol.Known:
 		s.stats.BlocksAccepted++
 		s.stats.SharesAccepted++ // the coordinator credits a solution as a share too
@@ -187,11 +192,19 @@ func (s *session) onVerdict(a answer, sol *solution) {
 		s.stats.BlocksRefused++
 		s.log.Warn("block refused", "height", sol.assignment.job.Height, "hash", sol.hash, "reason", r.Code, "detail", r.Detail)
 		s.claims.kept = slices.Delete(s.claims.kept, i, i+1)
-		if j := slices.IndexFunc(s.claims.spares, func(f find) bool { return f.assignment.job.Prev == prev }); j >= 0 {
-			next := s.claims.spares[j]
-			s.claims.spares = slices.Delete(s.claims.spares, j, j+1)
-			s.onSolution(a.now, next)
-		}
+		s.nextSpare(a.now, prev, protocol.JobID{})
+	}
+}
+
+// nextSpare brings the next solution of a parent, if there is one of a later job than
+// after.
+func (s *session) nextSpare(now time.Time, prev hashing.Hash, after protocol.JobID) {
+	if j := slices.IndexFunc(s.claims.spares, func(f find) bool {
+		return f.assignment.job.Prev == prev && after.Before(f.assignment.job.JobID)
+	}); j >= 0 {
+		next := s.claims.spares[j]
+		s.claims.spares = slices.Delete(s.claims.spares, j, j+1)
+		s.onSolution(now, next)
 	}
 }
 

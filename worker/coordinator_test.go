@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -59,6 +60,9 @@ type lookalike struct {
 	grant  []protocol.Lease                    // what the next report gets
 	judge  func(*protocol.Claim) protocol.Code // nil: OK
 	unsign bool                                // replies go out without a signature
+
+	secrets [][]byte // of the slot, one a join
+	anyMAC  bool     // requests need none of them
 
 	joins    chan *protocol.Join
 	reports  chan *protocol.Progress
@@ -161,13 +165,16 @@ func (c *lookalike) answer(m *nats.Msg) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if kind != protocol.KindJoin && !c.anyMAC && !c.sealed(m) {
+		c.t.Errorf("%s under none of the slot's secrets", kind)
+	}
 	switch kind {
 	case protocol.KindJoin:
 		var j protocol.Join
 		c.decode(m, &j)
 		home := c.terms.Home(testSlot)
 		c.reply(m, &protocol.JoinReply{
-			Reply: ok(j.Ask), Epoch: c.epoch, Slot: testSlot, Secret: make([]byte, 32), Terms: c.terms,
+			Reply: ok(j.Ask), Epoch: c.epoch, Slot: testSlot, Exchange: c.agree(&j), Yours: j.Exchange, Terms: c.terms,
 			Job: c.job, Leases: []protocol.Lease{home},
 		})
 		c.joins <- &j
@@ -197,11 +204,38 @@ func (c *lookalike) answer(m *nats.Msg) {
 	}
 }
 
+// agree makes another secret of the slot.
+func (c *lookalike) agree(j *protocol.Join) protocol.Bytes {
+	own, err := protocol.NewExchange()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	secret, err := own.CoordinatorSecret(j.Exchange)
+	if err != nil {
+		c.t.Errorf("join: %v", err)
+	}
+	c.secrets = append(c.secrets, secret)
+	return own.Public()
+}
+
+// anySecret lets requests come that were meant for another coordinator.
+func (c *lookalike) anySecret() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.anyMAC = true
+}
+
+// sealed says whether a request is under a secret of the slot, the last or one that
+// what it claims was found under.
+func (c *lookalike) sealed(m *nats.Msg) bool {
+	return slices.ContainsFunc(c.secrets, func(secret []byte) bool {
+		return protocol.Sealed(secret, m.Header.Get(protocol.MACHeader), m.Data)
+	})
+}
+
 func (c *lookalike) verdict(claim *protocol.Claim) *protocol.ClaimReply {
 	r := &protocol.ClaimReply{Reply: ok(claim.Ask)}
-	if !claim.Sealed(make([]byte, 32)) {
-		r.Code = protocol.BadMAC
-	} else if c.judge != nil {
+	if c.judge != nil {
 		r.Code = c.judge(claim)
 	}
 	return r
@@ -216,20 +250,16 @@ func (c *lookalike) decode(m *nats.Msg, into protocol.Message) {
 }
 
 func (c *lookalike) reply(m *nats.Msg, r protocol.Message) {
-	msg := c.signed(m.Reply, r, c.key)
+	msg := c.signed(m.Reply, protocol.ReplyTo(m), r, c.key)
 	if c.unsign {
 		msg.Header = nil
 	}
 	_ = m.RespondMsg(msg) // the connection may just have been cut, or the test be over
 }
 
-func (c *lookalike) signed(subject string, m protocol.Message, key nkeys.KeyPair) *nats.Msg {
+func (c *lookalike) signed(subject string, class protocol.Class, m protocol.Message, key nkeys.KeyPair) *nats.Msg {
 	msg := nats.NewMsg(subject)
 	msg.Data, _ = json.Marshal(m)
-	class := protocol.InReply
-	if strings.Contains(subject, ".job.") {
-		class = protocol.ToWorkers
-	}
 	signature, err := protocol.Sign(key, class, msg.Data)
 	if err != nil {
 		c.t.Error(err)
@@ -241,7 +271,7 @@ func (c *lookalike) signed(subject string, m protocol.Message, key nkeys.KeyPair
 // tell publishes to all workers, signed with key.
 func (c *lookalike) tell(m protocol.Message, key nkeys.KeyPair) {
 	c.t.Helper()
-	if err := c.conn.PublishMsg(c.signed(protocol.NewSubjects(testNetwork).Job(c.name), m, key)); err != nil {
+	if err := c.conn.PublishMsg(c.signed(protocol.NewSubjects(testNetwork).Job(c.name), protocol.ToWorkers, m, key)); err != nil {
 		c.t.Fatal(err)
 	}
 }

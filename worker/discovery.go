@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -52,7 +53,12 @@ func (s *session) look(now time.Time) error {
 		if err == nil {
 			return s.settle(now, c)
 		}
-		s.say(err.Error())
+		var about []any
+		if errors.As(err, new(otherKeyError)) {
+			s.stats.OtherKeys++
+			about = []any{"hint", otherKeyHint}
+		}
+		s.say(err.Error(), about...)
 		l.found, l.heard = nil, true
 	}
 	if now.Before(l.due) {
@@ -62,17 +68,22 @@ func (s *session) look(now time.Time) error {
 		s.say("no coordinator answers yet")
 	}
 	l.due, l.heard = now.Add(lookEvery), false
-	if err := s.conn.PublishRequest(protocol.PingSubject, s.asks.inbox+"."+lookToken, nil); err != nil {
-		s.log.Debug("discovery not sent", "err", err)
-	}
+	s.ping()
 	return nil
 }
 
+// ping asks all coordinators who they are.
+func (s *session) ping() {
+	if err := s.conn.PublishRequest(protocol.PingSubject, s.asks.inbox+"."+lookToken, nil); err != nil {
+		s.log.Debug("discovery not sent", "err", err)
+	}
+}
+
 // say logs what keeps the worker waiting, when it changes.
-func (s *session) say(what string) {
+func (s *session) say(what string, about ...any) {
 	if s.search.said != what {
 		s.search.said = what
-		s.log.Warn(what + ", asking again")
+		s.log.Warn(what+", asking again", about...)
 	}
 }
 
@@ -81,8 +92,12 @@ func (s *session) say(what string) {
 func (s *session) onAnswer(now time.Time, m *nats.Msg) error {
 	l := &s.search
 	c, ok := protocol.ParsePing(m.Data)
-	if l.settled || !ok {
+	if !ok {
 		return nil // among them the server's "no responders"
+	}
+	if l.settled {
+		s.meet(c)
+		return nil
 	}
 	if slices.Contains(l.found, c) || len(l.found) == maxFound {
 		return nil
@@ -117,6 +132,11 @@ func choose(cfg *Config, found []protocol.Found) (protocol.Found, error) {
 			return c, nil
 		}
 	}
+	for _, c := range found {
+		if c.On(cfg.Network) && (c.Name == cfg.Coordinator || cfg.Coordinator == "" && len(found) == 1) {
+			return protocol.Found{}, otherKeyError{c.Name, c.Key, cfg.Key}
+		}
+	}
 	var others []string
 	for _, c := range found {
 		others = append(others, c.Name+" of "+c.Network)
@@ -139,6 +159,7 @@ func (s *session) settle(now time.Time, c protocol.Found) error {
 	s.search.settled = true
 	s.seat.with, s.seat.subjects = c, protocol.NewSubjects(c.Network)
 	s.seat.wanted = true
+	s.doubts.due = now.Add(lookEvery)
 	s.stats.Network, s.stats.Coordinator, s.stats.Key = c.Network, c.Name, c.Key
 	s.log.Info("coordinator found", "network", c.Network, "coordinator", c.Name, "key", c.Key)
 	if err := s.subscribe(s.seat.subjects.Job(c.Name), s.control); err != nil {

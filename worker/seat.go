@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"time"
 
@@ -57,16 +58,22 @@ func (s *session) join(now time.Time) {
 		return
 	}
 	s.seat.joinDue = now.Add(joinEvery + rand.N(joinEvery/5)) // a farm should not come all at once
-	s.seat.asking = s.ask(now, protocol.KindJoin, askPatience, func(a protocol.Ask) protocol.Message {
+	own, err := protocol.NewExchange()
+	if err != nil {
+		s.log.Error("join", "err", err)
+		return
+	}
+	s.seat.asking = s.ask(now, protocol.KindJoin, nil, askPatience, func(a protocol.Ask) protocol.Message {
 		return &protocol.Join{
 			Ask: a, Name: s.cfg.Name, Version: s.cfg.Version, Kernel: s.cfg.Kernel.Name,
 			Threads: s.cfg.Threads, DeclaredHS: s.stats.DeclaredHS, Host: s.cfg.Host,
+			Exchange: own.Public(),
 		}
-	}, s.onJoined)
+	}, func(a answer) { s.onJoined(a, own) })
 }
 
 // onJoined takes the slot and the work of the moment.
-func (s *session) onJoined(a answer) {
+func (s *session) onJoined(a answer, own protocol.Exchange) {
 	s.seat.asking = false
 	var r protocol.JoinReply
 	if !s.into(a, &r) {
@@ -79,32 +86,61 @@ func (s *session) onJoined(a answer) {
 		s.seat.said, s.seat.joinDue = r.Code, a.now.Add(fullEvery)
 		return
 	}
+	if r.Epoch < s.work.latest.Epoch {
+		s.seat.joinDue = a.now // the coordinator has started anew since
+		return
+	}
+	if !bytes.Equal(r.Yours, own.Public()) {
+		s.ignore("the reply to a join with another exchange")
+		return
+	}
+	secret, err := own.WorkerSecret(r.Exchange)
+	if err != nil {
+		s.ignore(err.Error())
+		return
+	}
 	s.seat.said, s.seat.wanted, s.seat.taken, s.seat.unsure = protocol.OK, false, true, false
-	s.seat.epoch, s.seat.slot, s.seat.secret, s.seat.terms = r.Epoch, r.Slot, r.Secret, r.Terms
+	s.seat.epoch, s.seat.slot, s.seat.secret, s.seat.terms = r.Epoch, r.Slot, secret, r.Terms
 	s.work.reportDue = a.now.Add(rand.N(reportEvery)) // a farm should not report all at once
 	s.log.Info("joined", "coordinator", s.seat.with.Name, "epoch", r.Epoch, "slot", r.Slot)
 
-	missed := s.work.latest
-	switch {
-	case r.Job != nil && r.Job.Epoch == r.Epoch:
-		s.begin(a.now, r.Job, r.Leases)
-	case r.Hold != nil && r.Hold.Epoch == r.Epoch:
-		s.idle()
-		s.hold(r.Hold)
+	if s.takeUp(a.now, r.Epoch, r.Job, r.Hold, r.Leases) {
+		return
+	}
+	s.idle()
+	if none := (protocol.JobID{Epoch: r.Epoch}); !none.Before(s.work.latest) {
+		s.work.latest = none
+		return
+	}
+	s.seat.unsure, s.seat.currentDue = true, a.now // a job was broadcast while the reply was being made
+	s.askCurrent(a.now)
+}
+
+// takeUp takes the work of the moment as a reply has it, unless the worker has
+// heard of newer.
+func (s *session) takeUp(now time.Time, epoch uint64, job *protocol.Job, hold *protocol.Hold, leases []protocol.Lease) bool {
+	switch c := s.work.current; {
+	case hold != nil && hold.Epoch == epoch && !hold.JobID.Before(s.work.latest):
+		if c != nil && c.slot != s.seat.slot {
+			s.idle()
+		}
+		s.hold(hold)
+	case job == nil || job.Epoch != epoch || s.work.over(job.JobID):
+		return false
+	case c != nil && c.job.JobID == job.JobID && c.slot == s.seat.slot:
+		s.dispenser.lend(c, newLoans(job, &s.seat.terms, leases))
+		s.goOn()
 	default:
-		s.idle()
-		s.work.latest = protocol.JobID{Epoch: r.Epoch}
+		s.begin(now, job, leases)
 	}
-	if missed.Epoch == r.Epoch && s.work.latest.Before(missed) {
-		s.askCurrent(a.now) // a job was broadcast while the reply was being made
-	}
+	return true
 }
 
 // heard notes that the coordinator answered a request sent at sent.
 func (s *session) heard(sent time.Time) {
 	s.seat.heard = sent
 	if s.seat.silent {
-		s.seat.silent = false
+		s.seat.silent, s.doubts.other = false, ""
 		s.log.Info("the coordinator answers again", "coordinator", s.seat.with.Name)
 	}
 }
@@ -123,7 +159,7 @@ func (s *session) askCurrent(now time.Time) {
 		return
 	}
 	s.seat.currentDue = now.Add(joinEvery)
-	s.seat.askingCurrent = s.ask(now, protocol.KindCurrent, askPatience, func(a protocol.Ask) protocol.Message {
+	s.seat.askingCurrent = s.ask(now, protocol.KindCurrent, s.seat.secret, askPatience, func(a protocol.Ask) protocol.Message {
 		return &protocol.Current{Ask: a, Sitting: s.sitting()}
 	}, s.onCurrent)
 }
@@ -135,18 +171,8 @@ func (s *session) onCurrent(a answer) {
 	if !s.into(a, &r) || s.refused(a.now, r.Code) {
 		return
 	}
-	s.seat.unsure = false
-	switch job := r.Job; {
-	case r.Hold != nil:
-		if r.Hold.Epoch == s.seat.epoch && !r.Hold.JobID.Before(s.work.latest) {
-			s.hold(r.Hold)
-		}
-	case job == nil || job.Epoch != s.seat.epoch:
-	case s.work.latest.Before(job.JobID):
-		s.begin(a.now, job, r.Leases)
-	case s.work.current != nil && s.work.current.job.JobID == job.JobID:
-		s.dispenser.lend(s.work.current, newLoans(job, &s.seat.terms, r.Leases))
-	}
+	// A reply that was made before what was broadcast since leaves the question open.
+	s.seat.unsure = !s.takeUp(a.now, s.seat.epoch, r.Job, r.Hold, r.Leases) && (r.Job != nil || r.Hold != nil)
 }
 
 // refused says whether a request was, and mends what can be: a lost slot by joining

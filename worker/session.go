@@ -36,11 +36,14 @@ type session struct {
 	solves  chan *nats.Msg // apart, so that a flood of them can't push those out
 	subs    []*nats.Subscription
 	offline bool
-	denied  bool // the server refuses the credentials, which was said
+	denied  bool // the server refuses the credentials or can't be trusted, which was said
 
+	began  time.Time // what the monotonic clock is read from
+	clocks clocks
 	asks   asks   // requests not answered yet
 	search search // for a coordinator
 	seat   seat   // with it
+	doubts doubts // about who that is
 	work   work   // what the miners are on
 	claims claims // what they found
 	cancel canceller
@@ -53,6 +56,7 @@ func newSession(w *Worker, declared float64) (*session, error) {
 		cfg: &w.cfg, log: w.cfg.Log, conn: w.cfg.Conn, worker: w, dispenser: w.dispenser, finds: w.finds,
 		control: make(chan *nats.Msg, 1024),
 		solves:  make(chan *nats.Msg, 4096),
+		began:   time.Now(),
 		asks:    newAsks(w.cfg.Conn.NewInbox(), rand.Uint64()),
 		stats:   Stats{DeclaredHS: declared},
 	}
@@ -116,6 +120,9 @@ func (s *session) run(ctx context.Context) error {
 
 // onTick does what is due.
 func (s *session) onTick(now time.Time) error {
+	if away := s.clocks.look(now.Sub(s.began), now.Round(0)); away > 0 {
+		s.woke(now, away)
+	}
 	s.asks.expire(now)
 	s.meter.count(now, s.dispenser.account().hashes)
 	if s.cancel.silence(now) {
@@ -129,6 +136,7 @@ func (s *session) onTick(now time.Time) error {
 	if !s.search.settled {
 		return s.look(now)
 	}
+	s.doubt(now)
 	if s.seat.wanted {
 		s.join(now)
 	}
@@ -173,16 +181,16 @@ func (s *session) onLink(now time.Time, status nats.Status) error {
 }
 
 // lost says once that there is no connection, and once when the server turns out
-// to be there and to refuse the credentials.
+// to be there and to refuse the credentials, or not to be the one that it should be.
 func (s *session) lost() {
 	err := s.conn.LastError()
-	switch refused := protocol.IsRefused(err); {
+	switch obstacle := protocol.Obstacle(err); {
 	case !s.offline:
-		s.offline, s.denied = true, refused
+		s.offline, s.denied = true, obstacle != ""
 		s.log.Warn("no connection to NATS, trying for as long as it takes", protocol.Why(err)...)
-	case refused && !s.denied:
+	case obstacle != "" && !s.denied:
 		s.denied = true
-		s.log.Warn("the NATS server refuses the credentials, trying on", protocol.Why(err)...)
+		s.log.Warn(obstacle+", trying on", protocol.Why(err)...)
 	}
 }
 
@@ -193,13 +201,28 @@ func (s *session) back(now time.Time) {
 		s.log.Info("connected to NATS", "server", s.conn.ConnectedUrlRedacted())
 	}
 	s.offline, s.denied = false, false
+	s.afresh(now)
+	s.resend(now)
+}
+
+// woke takes up after the worker was away. It can't tell what it missed, nor how long
+// ago it was heard, so the miners stand until the coordinator has said which job is
+// on, and whether the slot still is.
+func (s *session) woke(now time.Time, away time.Duration) {
+	s.log.Info("was away, or the clock was set: asking which job is on", "for", away.Round(time.Millisecond))
+	s.wait()
+	s.afresh(now)
+}
+
+// afresh has everything asked again: what was asked is forgotten, and solutions are
+// sent first.
+func (s *session) afresh(now time.Time) {
 	s.seat.unsure = s.seat.taken
 	s.search.due, s.seat.joinDue, s.seat.currentDue = now, now, now
 	s.asks.forget(now)
 	for _, sol := range s.claims.kept {
 		sol.due = now
 	}
-	s.resend(now)
 }
 
 // leave gives the leases back with their last progress, and what was found last a

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"strings"
@@ -33,7 +34,11 @@ func TestChoose(t *testing.T) {
 		{name: "not by half of it", cfg: Config{Network: "b-0"}, found: []protocol.Found{b1}, text: "c1 of b-00000002"},
 		{name: "by key", cfg: Config{Key: "K2"}, found: []protocol.Found{a1, a2}, want: a2},
 		{name: "several networks", found: []protocol.Found{b1, a1}, text: "--network names none of them: a-00000001, b-00000002"},
-		{name: "an impostor of the name", cfg: Config{Key: "K9"}, found: []protocol.Found{a1}, text: "c1 of a-00000001"},
+		{name: "an impostor of the name", cfg: Config{Key: "K9"}, found: []protocol.Found{a1}, text: `coordinator "c1" answers with another key (K1) than the one pinned (K9)`},
+		{name: "an impostor among others", cfg: Config{Key: "K9", Coordinator: "c2"}, found: []protocol.Found{a1, a2}, text: `"c2" answers with another key (K2)`},
+		{name: "strangers", cfg: Config{Key: "K9"}, found: []protocol.Found{a1, a2}, text: "none of the coordinators that answer is the one asked for: c1 of a-00000001, c2 of a-00000001"},
+		{name: "one of another name", cfg: Config{Coordinator: "c9"}, found: []protocol.Found{a1}, text: "none of the coordinators"},
+		{name: "one of another network", cfg: Config{Network: "b", Key: "K9"}, found: []protocol.Found{a1}, text: "none of the coordinators"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := choose(&tt.cfg, tt.found)
@@ -109,7 +114,7 @@ func TestWaitsForItsCoordinator(t *testing.T) {
 	newLookalike(t, ns.ClientURL(), "c1")
 	said := make(chan string, 100)
 	startWorker(t, ns.ClientURL(), func(cfg *Config) { cfg.Key, cfg.Log = wrong, slog.New(tap{said}) })
-	for !strings.Contains(get(t, "warning", said), "none of the coordinators") {
+	for !strings.Contains(get(t, "warning", said), "answers with another key") {
 	}
 }
 
@@ -359,22 +364,43 @@ func TestRepliesMustFitTheirRequests(t *testing.T) {
 	s := joined(t, c, now)
 	s.seat.with.Name = "nobody" // who leaves the answers to this test
 	ended := 0
-	if !s.ask(now, "nothing", time.Minute, func(a protocol.Ask) protocol.Message {
+	var asked *nats.Msg
+	sub, err := c.conn.SubscribeSync(s.seat.subjects.Ask("nobody", s.cfg.Name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if !s.ask(now, "nothing", []byte("secret"), time.Minute, func(a protocol.Ask) protocol.Message {
 		return &protocol.Join{Ask: a}
 	}, func(answer) { ended++ }) {
 		t.Fatal("not sent")
 	}
 	id := s.asks.next - 1
-	forged := []protocol.Reply{{Kind: "nothing", ID: id + 1}, {Kind: "other", ID: id}}
-	for _, r := range forged {
-		s.onReply(now, id.String(), c.signed("", &r, c.key))
+	if asked, err = sub.NextMsg(patience); err != nil {
+		t.Fatal(err)
 	}
-	s.onReply(now, (id + 1).String(), c.signed("", &protocol.Reply{Kind: "nothing", ID: id + 1}, c.key))
-	if ended != 0 || s.stats.Ignored != 2 {
-		t.Errorf("ended %d times, ignored %d; want 0 and 2", ended, s.stats.Ignored)
+	// The same number and kind, asked by somebody else: to be refused, for example.
+	forgery := &nats.Msg{Data: asked.Data}
+	protocol.Seal(forgery, []byte("another secret"))
+	other := &nats.Msg{Data: bytes.Replace(asked.Data, []byte(`"name":""`), []byte(`"name":"x"`), 1), Header: asked.Header}
+	class, good := protocol.ReplyTo(asked), protocol.Reply{Kind: "nothing", ID: id}
+	for _, tt := range []struct {
+		reply protocol.Reply
+		class protocol.Class
+	}{
+		{protocol.Reply{Kind: "nothing", ID: id + 1}, class}, {protocol.Reply{Kind: "other", ID: id}, class},
+		{good, protocol.InReply}, {good, protocol.ToWorkers}, {good, protocol.ReplyTo(forgery)}, {good, protocol.ReplyTo(other)},
+	} {
+		s.onReply(now, id.String(), c.signed("", tt.class, &tt.reply, c.key))
 	}
-	s.onReply(now, id.String(), c.signed("", &protocol.Reply{Kind: "nothing", ID: id}, c.key))
-	s.onReply(now, id.String(), c.signed("", &protocol.Reply{Kind: "nothing", ID: id}, c.key)) // a repeat
+	s.onReply(now, (id + 1).String(), c.signed("", class, &protocol.Reply{Kind: "nothing", ID: id + 1}, c.key))
+	if ended != 0 || s.stats.Ignored != 6 {
+		t.Errorf("ended %d times, ignored %d; want 0 and 6", ended, s.stats.Ignored)
+	}
+	s.onReply(now, id.String(), c.signed("", class, &good, c.key))
+	s.onReply(now, id.String(), c.signed("", class, &good, c.key)) // a repeat
 	if ended != 1 {
 		t.Errorf("ended %d times, want once", ended)
 	}

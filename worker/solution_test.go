@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"fmt"
 	"net"
 	"testing"
 	"time"
@@ -40,9 +41,6 @@ func TestDeliversASolution(t *testing.T) {
 	}
 	if h := job.Header(claim.Point, claim.Roll); h != solved.Header || !job.Target().MetBy(h.Hash()) {
 		t.Errorf("announced header %s, the claim's is %s; want one that meets the target", solved.Header, h)
-	}
-	if !claim.Sealed(make([]byte, 32)) {
-		t.Error("claim not sealed with the slot's secret")
 	}
 	s := w.until("accepted and stopped", func(s Stats) bool { return s.BlocksAccepted == 1 && s.State == Stopped })
 	if s.SharesAccepted != 1 {
@@ -123,6 +121,55 @@ func TestKeepsASolutionUntilItIsAnswered(t *testing.T) {
 	w.until("accepted", func(s Stats) bool { return s.BlocksAccepted == 1 })
 	c.publishJob(c.newJob(2, 3, hardBits)) // of epoch 2: it has to join again
 	w.until("in epoch 2", func(s Stats) bool { return s.State == Mining && s.Job.Epoch == 2 })
+}
+
+// TestBringsASolutionAgain has the coordinator put solutions off, for reasons that are
+// none of theirs. Those that are not judged are brought again until they are; one of
+// a later job on the same parent is brought too, where that may be taken sooner.
+func TestBringsASolutionAgain(t *testing.T) {
+	ns := newNATS(t, 0)
+	for _, tt := range []struct {
+		code    protocol.Code
+		another bool
+	}{
+		{protocol.Unavailable, false}, {protocol.Limited, false}, {protocol.Dropped, false}, {protocol.Busy, true},
+	} {
+		t.Run(tt.code.String(), func(t *testing.T) {
+			c := newLookalike(t, ns.ClientURL(), fmt.Sprintf("c%d", tt.code))
+			c.bigHome()
+			var first protocol.Place
+			brought, others := 0, map[protocol.JobID]bool{}
+			c.judge = func(claim *protocol.Claim) protocol.Code {
+				if claim.Kind != protocol.KindSolution {
+					return protocol.OK
+				}
+				if brought == 0 {
+					first = claim.Place
+				}
+				if claim.Place != first {
+					others[claim.JobID] = true
+				} else if brought++; brought == 4 {
+					return protocol.OK
+				}
+				return tt.code
+			}
+			w := startWorker(t, ns.ClientURL(), func(cfg *Config) { cfg.Coordinator = c.name })
+			w.until("mining", isMining)
+			job := c.newJob(2, 2, blockBits)
+			job.SpacingMS = 200 // it goes on soon, and finds more
+			c.publishJob(job)
+			solutionOf(t, c)
+			refresh := *job
+			refresh.Kind, refresh.Number = protocol.KindRefresh, 3
+			c.publishJob(&refresh)
+			s := w.until("accepted", func(s Stats) bool { return s.BlocksAccepted >= 1 })
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if s.BlocksRefused > 0 || brought < 4 || others[first.JobID] || others[refresh.JobID] != tt.another {
+				t.Errorf("refused %d, brought %d times, and others of jobs %v, want another %v", s.BlocksRefused, brought, others, tt.another)
+			}
+		})
+	}
 }
 
 func TestLeavesCleanly(t *testing.T) {

@@ -48,6 +48,9 @@ type Stats struct {
 	// Ignored counts messages that claimed to be from the coordinator and were
 	// not signed by it, or made no sense.
 	Ignored uint64
+	// OtherKeys counts how often somebody with another key than the pinned one said
+	// that it is the coordinator.
+	OtherKeys uint64
 	// WrongHits counts what the kernel called a hit and is none: not zero means
 	// broken hardware or a broken kernel.
 	WrongHits uint64

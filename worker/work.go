@@ -24,13 +24,20 @@ const (
 // work is what the miners are on.
 type work struct {
 	current *assignment // nil while there is none
-	// latest is the newest job or hold heard of. It only grows within an epoch, so
-	// that a repeated message starts nothing.
-	latest    protocol.JobID
+	// latest is the newest job or hold heard of, which only grows, and ended the last
+	// job that a hold ended: a message that is repeated, or comes late, starts
+	// nothing that is over.
+	latest, ended protocol.JobID
+	// waiting says that the miners stand until the coordinator has said which job is
+	// on: see [session.wait].
+	waiting   bool
 	reportDue time.Time
 	feeding   bool // points are asked for
 	feedDue   time.Time
 }
+
+// over says whether a job is known not to be the newest.
+func (w *work) over(id protocol.JobID) bool { return id.Before(w.latest) || id == w.ended }
 
 func (s *session) sitting() protocol.Sitting {
 	if s.work.current != nil {
@@ -42,7 +49,7 @@ func (s *session) sitting() protocol.Sitting {
 // onWord acts on what the coordinator says to all its workers.
 func (s *session) onWord(now time.Time, m *nats.Msg) {
 	if !s.genuine(protocol.ToWorkers, m) {
-		s.ignore("not signed with the pinned key")
+		s.unsigned(now)
 		return
 	}
 	kind, err := protocol.KindOf(m.Data)
@@ -54,8 +61,8 @@ func (s *session) onWord(now time.Time, m *nats.Msg) {
 		}
 	case protocol.KindHold:
 		var hold protocol.Hold
-		if err = protocol.Decode(m.Data, &hold); err == nil && s.isNews(now, hold.JobID) {
-			s.hold(&hold)
+		if err = protocol.Decode(m.Data, &hold); err == nil {
+			s.onHold(now, &hold)
 		}
 	case protocol.KindRejected:
 		var r protocol.Rejected
@@ -70,27 +77,45 @@ func (s *session) onWord(now time.Time, m *nats.Msg) {
 }
 
 // onJob starts on a broadcast job, on the slot's home lease and without a question,
-// if the slot is surely still the worker's.
+// if the slot is surely still the worker's. Where it may not start, it stops at
+// least on a parent that the job has overtaken.
 func (s *session) onJob(now time.Time, job *protocol.Job) {
-	switch {
-	case !s.isNews(now, job.JobID) || s.work.latest == job.JobID:
-	case now.Sub(s.seat.heard) > unasked:
+	if !s.work.latest.Before(job.JobID) {
+		return
+	}
+	s.work.latest = job.JobID // what is asked now should bring nothing older
+	if s.isSeated(now, job.Epoch) {
+		if now.Sub(s.seat.heard) <= unasked && !s.work.waiting {
+			s.begin(now, job, []protocol.Lease{s.seat.terms.Home(s.seat.slot)})
+			return
+		}
+		s.seat.unsure = true
 		s.askCurrent(now)
-	default:
-		s.begin(now, job, []protocol.Lease{s.seat.terms.Home(s.seat.slot)})
+	}
+	if c := s.work.current; c != nil && c.job.Prev != job.Prev {
+		s.wait()
 	}
 }
 
-// isNews says whether something about job id is not older than what is known.
-// Another epoch means that the coordinator started anew: the worker joins again.
-func (s *session) isNews(now time.Time, id protocol.JobID) bool {
-	switch {
-	case id.Before(s.work.latest):
+// onHold makes the miners wait if the hold is of the newest job that is known.
+func (s *session) onHold(now time.Time, h *protocol.Hold) {
+	if h.JobID.Before(s.work.latest) {
+		return
+	}
+	s.work.latest, s.work.ended = h.JobID, h.JobID
+	if s.isSeated(now, h.Epoch) {
+		s.hold(h)
+	}
+}
+
+// isSeated says whether the worker has a slot of that epoch, which is no earlier
+// than what it knows. Another one means that the coordinator started anew: the
+// worker joins again.
+func (s *session) isSeated(now time.Time, epoch uint64) bool {
+	if !s.seat.taken || s.seat.wanted {
 		return false
-	case !s.seat.taken || s.seat.wanted:
-		s.work.latest = id // the join's reply should be no older
-		return false
-	case id.Epoch != s.seat.epoch:
+	}
+	if epoch != s.seat.epoch {
 		s.lostSeat(now)
 		return false
 	}
@@ -100,7 +125,7 @@ func (s *session) isNews(now time.Time, id protocol.JobID) bool {
 // begin sets the miners to work on a job. Those at work switch without a pause.
 func (s *session) begin(now time.Time, job *protocol.Job, leases []protocol.Lease) {
 	a := &assignment{job: job, slot: s.seat.slot, secret: s.seat.secret, target: job.Target(), started: now}
-	s.work.current, s.work.latest = a, job.JobID
+	s.work.current, s.work.latest, s.work.waiting = a, job.JobID, false
 	s.work.feeding, s.work.feedDue = false, now
 	s.cancel.start(job)
 	s.dispenser.assign(a, newLoans(job, &s.seat.terms, leases))
@@ -110,15 +135,34 @@ func (s *session) begin(now time.Time, job *protocol.Job, leases []protocol.Leas
 
 // hold makes the miners wait for the next job.
 func (s *session) hold(h *protocol.Hold) {
-	s.work.latest = h.JobID
+	s.work.latest, s.work.ended, s.work.waiting = h.JobID, h.JobID, false
 	s.cancel.hold()
 	s.dispenser.pause()
 	s.log.Debug("holding", "until", time.UnixMilli(h.UntilMS), "reason", h.Reason)
 }
 
+// wait makes the miners stand until the coordinator has said which job is on:
+// theirs may be over.
+func (s *session) wait() {
+	if s.work.current != nil && !s.cancel.held {
+		s.work.waiting = true
+		s.cancel.hold()
+		s.dispenser.pause()
+	}
+}
+
+// goOn ends a wait: the job is still on.
+func (s *session) goOn() {
+	if s.work.waiting {
+		s.work.waiting = false
+		s.cancel.release()
+		s.dispenser.resume()
+	}
+}
+
 // idle drops all work: the slot has none.
 func (s *session) idle() {
-	s.work.current = nil
+	s.work.current, s.work.waiting = nil, false
 	s.cancel.hold()
 	s.dispenser.drop()
 }
@@ -157,7 +201,7 @@ func (s *session) progress(now time.Time, kind string, answered func()) bool {
 	if a != nil && kind != protocol.KindLeave && len(acc.done) < maxReported*3/4 && acc.left < s.pointsIn(stockLow) {
 		p.Want = s.pointsIn(leaseFor)
 	}
-	sent := s.ask(now, kind, askPatience, func(ask protocol.Ask) protocol.Message {
+	sent := s.ask(now, kind, s.seat.secret, askPatience, func(ask protocol.Ask) protocol.Message {
 		p.Ask = ask
 		return &p
 	}, func(ans answer) {

@@ -108,12 +108,12 @@ func TestIgnoresWhatItsCoordinatorDidNotSign(t *testing.T) {
 	other, _ := nkeys.CreateUser()
 	c.tell(c.newJob(5, 5, hardBits), other) // another's key
 	subject := protocol.NewSubjects(testNetwork).Job("c1")
-	bare := c.signed(subject, c.newJob(6, 6, hardBits), c.key)
+	bare := c.signed(subject, protocol.ToWorkers, c.newJob(6, 6, hardBits), c.key)
 	bare.Header = nil // none at all
 	if err := c.conn.PublishMsg(bare); err != nil {
 		t.Fatal(err)
 	}
-	moved := c.signed(subject, c.newJob(7, 7, hardBits), c.key)
+	moved := c.signed(subject, protocol.ToWorkers, c.newJob(7, 7, hardBits), c.key)
 	moved.Data = protocol.Encode(c.newJob(8, 8, hardBits)) // the right key's, of another message
 	if err := c.conn.PublishMsg(moved); err != nil {
 		t.Fatal(err)

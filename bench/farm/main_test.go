@@ -13,11 +13,17 @@ import (
 // jbc is the path of the binary under test, readable by every user.
 var jbc string
 
-// TestMain builds the binary once. Under natsEnv this test binary is a NATS server
-// in a process of its own instead.
+// TestMain builds the binary once. Under natsEnv, brokerEnv or fleetEnv this test
+// binary is a NATS server or a fleet in a process of its own instead.
 func TestMain(m *testing.M) {
 	if listen := os.Getenv(natsEnv); listen != "" {
 		os.Exit(serveNATS(listen))
+	}
+	if listen := os.Getenv(brokerEnv); listen != "" {
+		os.Exit(serveBroker(listen))
+	}
+	if config := os.Getenv(fleetEnv); config != "" {
+		os.Exit(serveFleet(config))
 	}
 	os.Exit(buildAndRun(m))
 }

@@ -16,7 +16,8 @@ import (
 // natsEnv makes this test binary a NATS server that listens there.
 const natsEnv = "JBC_FARM_NATS"
 
-// serveNATS runs a server with nothing but its defaults until it is killed.
+// serveNATS runs a server with its defaults, or a configuration file, until it is
+// killed.
 func serveNATS(listen string) (status int) {
 	host, portText, err := net.SplitHostPort(listen)
 	if err != nil {
@@ -28,7 +29,14 @@ func serveNATS(listen string) (status int) {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	opts := &server.Options{Host: host, Port: port}
+	opts := &server.Options{}
+	if config := os.Getenv("JBC_FARM_NATS_CONFIG"); config != "" {
+		if opts, err = server.ProcessConfigFile(config); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	opts.Host, opts.Port = host, port
 	if user := os.Getenv("JBC_FARM_USER"); user != "" {
 		opts.Username, opts.Password = user, os.Getenv("JBC_FARM_PASSWORD")
 	}

@@ -58,7 +58,7 @@ func TestRefusals(t *testing.T) {
 		{"another network's data", `holds network "` + chain.Dev().ID() + `", not "` + chain.Main().ID() + `"`, "--data-dir", failed, []string{"--network", "main", "--data-dir", f.dataDir("dev")}},
 		{"foreign address", `"bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq": not an address of this network: want network dev, as in jbcd1`, "--address", misuse, []string{"--address", "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq"}},
 		{"no address", "not an address of this network", "--address", misuse, []string{"--address", "jbcd1qqqqq"}},
-		{"listen to strangers", "0.0.0.0:4222: not a loopback address", "127.0.0.1", misuse, []string{"--listen", "0.0.0.0:4222"}},
+		{"advertise what only this machine can reach", "only this machine can connect", "--listen 0.0.0.0:4222", misuse, []string{"--advertise", "example.org"}},
 		{"listen nowhere", "missing port in address", "HOST:PORT", misuse, []string{"--listen", "nonsense"}},
 		{"port out of range", `port "70000", want 0 to 65535`, "HOST:PORT", misuse, []string{"--listen", "127.0.0.1:70000"}},
 		{"listen and port", "--port and --listen are both given", "--port PORT is short", misuse, []string{"--port", "4222"}},
@@ -89,6 +89,14 @@ func TestRefusals(t *testing.T) {
 		chmod(t, key, 0o644)
 		defer chmod(t, key, 0o600)
 		f.refuses(t, failed, "can be read by others (mode 0644): chmod 600 it", "", "coordinator", "--listen", freePort(t))
+	})
+	t.Run("credentials that are not whole", func(t *testing.T) {
+		dir := filepath.Join(f.dataDir("dev"), "tls")
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		f.refuses(t, failed, "ca.pem is missing: restore it", "listens on loopback only", "coordinator", "--listen", "0.0.0.0:0")
 	})
 	t.Run("newer format", func(t *testing.T) {
 		newer := t.TempDir()

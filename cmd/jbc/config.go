@@ -62,6 +62,9 @@ func (s *shell) configure(cmd *cobra.Command) error {
 		if f.Changed || wrong != nil || !isSetting(f) || !s.conf.Exists(f.Name) {
 			return
 		}
+		if _, table := s.conf.Get(f.Name).(map[string]any); table {
+			return // of the command that has this flag's name
+		}
 		if setFlag(cmd.Flags(), f, s.conf) != nil { // what pflag says of it is about Go's parsers
 			wrong = usageError(fmt.Errorf("%s: %s: invalid value %q", origin[f.Name], f.Name, s.conf.String(f.Name)), cmd.CommandPath()+" --help says what it takes")
 		}
@@ -113,14 +116,11 @@ func (s *shell) configPath(cmd *cobra.Command) (path string, asked bool) {
 	if path := s.env("JBC_CONFIG"); path != "" {
 		return path, true
 	}
-	dir := s.env("XDG_CONFIG_HOME")
+	dir := s.configDir()
 	if dir == "" {
-		var err error
-		if dir, err = os.UserConfigDir(); err != nil {
-			return "", false // no home: nothing to read
-		}
+		return "", false // no home: nothing to read
 	}
-	return filepath.Join(dir, "jbc", "config.toml"), false
+	return filepath.Join(dir, "config.toml"), false
 }
 
 // loadEnviron merges the environment over what s.conf holds.

@@ -27,8 +27,10 @@ const defaultListen = "127.0.0.1:4222"
 type coordinatorFlags struct {
 	network, dataDir, listen, name, address, data, kernel string
 	port, threads                                         int
-	mine                                                  bool
+	mine, secure, lan                                     bool
+	advertise                                             []string
 	nats                                                  natsFlags
+	place                                                 placeFlags
 }
 
 func newCoordinator(s *shell) *cobra.Command {
@@ -38,8 +40,11 @@ func newCoordinator(s *shell) *cobra.Command {
 		Short: "Keep a chain and lease its work out",
 		Long: "Keep a chain and lease its work out to the workers that join over NATS. The NATS\n" +
 			"server is embedded and listens on loopback, unless --nats names another. With\n" +
-			"--mine this process mines too: one command runs everything.",
-		Example: "  jbc coordinator --mine\n  jbc coordinator --network main --nats nats://10.0.0.1:4222",
+			"--mine this process mines too: one command runs everything.\n\n" +
+			"With --listen beyond loopback other machines can join. The server then speaks TLS\n" +
+			"with a certificate of its own and lets in only who joined; the first start prints\n" +
+			"the line to run on another machine, jbc token new makes more of them.",
+		Example: "  jbc coordinator --mine\n  jbc coordinator --listen 0.0.0.0:4222\n  jbc coordinator --network main --nats nats://10.0.0.1:4222",
 		Args: func(cmd *cobra.Command, args []string) error {
 			// Looked at here, where only the command line has set flags: there --port may
 			// well overrule a listen of the configuration.
@@ -58,7 +63,10 @@ func newCoordinator(s *shell) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&f.network, "network", "dev", "network to keep the chain of: dev, main or regtest")
 	flags.StringVar(&f.dataDir, "data-dir", "", "`directory` of the chain and the keys (default $XDG_DATA_HOME/jbc/NETWORK)")
-	flags.StringVar(&f.listen, "listen", defaultListen, "`host:port` of the embedded NATS server, on loopback")
+	flags.StringVar(&f.listen, "listen", defaultListen, "`host:port` of the embedded NATS server; beyond loopback with TLS and credentials")
+	flags.StringArrayVar(&f.advertise, "advertise", nil, "`host[:port]` under which other machines reach --listen, put first in tokens (may be repeated)")
+	flags.BoolVar(&f.secure, "secure", false, "TLS and credentials on loopback too")
+	flags.BoolVar(&f.lan, "lan", false, "tell the local network of this coordinator (mDNS), for jbc worker --lan")
 	flags.IntVarP(&f.port, "port", "p", 4222, "short for --listen 127.0.0.1:PORT")
 	flags.StringVar(&f.name, "name", "", "this coordinator's `name` on the network (default the host name)")
 	flags.StringVar(&f.address, "address", "", "`address` that blocks pay to (default a key made in the data directory)")
@@ -67,6 +75,7 @@ func newCoordinator(s *shell) *cobra.Command {
 	flags.IntVar(&f.threads, "threads", 0, "threads to mine with (0: one for every CPU)")
 	flags.StringVar(&f.kernel, "kernel", "", "kernel to mine with (default the fastest; jbc kernels lists them)")
 	f.nats.add(cmd, "default the embedded server")
+	flags.StringVar(&f.place.join, "join", "", "`file` that jbc join made of a coordinator's token: work on that coordinator's server")
 	return cmd
 }
 
@@ -79,11 +88,17 @@ func (f *coordinatorFlags) run(ctx context.Context, s *shell) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := f.place.take(s, f); err != nil {
+		return err
+	}
 	if f.name == "" {
 		f.name = hostName()
 	}
 	if err := protocol.CheckName(f.name); err != nil {
 		return usageError(err, "choose another with --name")
+	}
+	if err := f.checkLAN(); err != nil {
+		return err
 	}
 	if f.dataDir == "" {
 		if f.dataDir, err = s.dataPath(params.Name); err != nil {
@@ -96,25 +111,35 @@ func (f *coordinatorFlags) run(ctx context.Context, s *shell) (err error) {
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
 
-	farm, err := f.connect(s)
+	farm, err := f.connect(s, params, dir)
 	if err != nil {
 		return err
 	}
 	defer farm.close()
 
-	c, err := f.newCoordinator(s, params, dir, farm.conn)
+	c, err := f.newCoordinator(s, params, dir, farm)
 	if err != nil {
 		return err
 	}
 	s.log.Info("coordinator", "name", f.name, "network", params.ID(), "height", dir.chain.Tip().Height,
 		"nats", redact(farm.url), "data", f.dataDir, "version", buildVersion())
+	if farm.access != nil {
+		inviting, stop := context.WithCancel(ctx)
+		var invitation sync.WaitGroup
+		invitation.Go(func() { invite(inviting, s, c, farm.access) })
+		if f.lan {
+			invitation.Go(func() { f.tellLAN(inviting, s, c, farm.broker) })
+		}
+		defer invitation.Wait()
+		defer stop()
+	}
 	if !f.mine {
 		return explainRun(c.Run(ctx))
 	}
 	return explainRun(f.runBoth(ctx, s, c, mining, farm))
 }
 
-func (f *coordinatorFlags) newCoordinator(s *shell, params *chain.Params, dir *dataDir, conn *nats.Conn) (*coordinator.Coordinator, error) {
+func (f *coordinatorFlags) newCoordinator(s *shell, params *chain.Params, dir *dataDir, farm *farmConn) (*coordinator.Coordinator, error) {
 	key, err := coordinator.SigningKey(dir.path)
 	if err != nil {
 		return nil, fmt.Errorf("signing key: %w", err)
@@ -128,39 +153,79 @@ func (f *coordinatorFlags) newCoordinator(s *shell, params *chain.Params, dir *d
 		return nil, usageError(err, "choose another text with --data")
 	}
 	s.log.Info("blocks pay to", "address", address)
-	return coordinator.New(coordinator.Config{
-		Params: params, Name: f.name, Chain: dir.chain, Store: dir.store, JobsDir: filepath.Join(dir.path, "jobs"), Conn: conn, Key: key,
+	cfg := coordinator.Config{
+		Params: params, Name: f.name, Chain: dir.chain, Store: dir.store, JobsDir: filepath.Join(dir.path, "jobs"), Conn: farm.conn, Key: key,
+		Access:    farm.access,
 		PayScript: script, Data: f.data, Version: buildVersion(), Log: s.log,
-	})
+	}
+	if farm.broker != nil {
+		cfg.Refuse = farm.broker.Refuse
+	}
+	return coordinator.New(cfg)
 }
 
 // farmConn is the coordinator's way to its workers.
 type farmConn struct {
 	broker *coordinator.Broker // nil with an external server
 	url    string
+	access *coordinator.Access // nil where nobody can join
 	conn   *nats.Conn
-	dial   func(name string) (*nats.Conn, error)
+	dial   func(role protocol.Role, name string) (*nats.Conn, error)
 }
 
 // connect starts the embedded server, or goes to the one that is named.
-func (f *coordinatorFlags) connect(s *shell) (*farmConn, error) {
-	farm := &farmConn{url: f.nats.url}
+func (f *coordinatorFlags) connect(s *shell, params *chain.Params, dir *dataDir) (farm *farmConn, err error) {
+	switch {
+	case f.place.member != nil:
+		farm, err = f.place.connect(s), dir.disown()
+	case f.nats.url != "":
+		farm, err = f.connectExternal(s, dir)
+	default:
+		farm, err = f.startServer(s, params, dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if farm.conn, err = farm.dial(protocol.RoleCoordinator, f.name); err != nil {
+		farm.close()
+		return nil, err
+	}
+	return farm, nil
+}
+
+// connectExternal goes to a server that somebody else runs, who lets machines in.
+func (f *coordinatorFlags) connectExternal(s *shell, dir *dataDir) (*farmConn, error) {
 	opts, err := f.nats.options(s)
 	if err != nil {
 		return nil, err
 	}
-	if f.nats.url == "" {
-		farm.broker, err = coordinator.StartBroker(coordinator.BrokerConfig{Listen: f.listen, Name: f.name, Log: s.log})
-		if err != nil {
-			return nil, explainListen(err)
-		}
-		farm.url = farm.broker.URL()
-		opts = []nats.Option{farm.broker.Option()}
-	}
-	farm.dial = func(name string) (*nats.Conn, error) { return dial(farm.url, name, s.log, opts) }
-	if farm.conn, err = farm.dial(f.name); err != nil {
-		farm.close()
+	return &farmConn{url: f.nats.url, dial: func(_ protocol.Role, name string) (*nats.Conn, error) {
+		return dial(f.nats.url, name, s.log, opts)
+	}}, dir.disown()
+}
+
+// startServer starts the embedded server, whose own clients need no socket.
+func (f *coordinatorFlags) startServer(s *shell, params *chain.Params, dir *dataDir) (*farmConn, error) {
+	if _, err := f.nats.options(s); err != nil {
 		return nil, err
+	}
+	farm := &farmConn{}
+	var err error
+	if f.listensToOthers() {
+		farm.broker, farm.access, err = f.startSecure(s, params, dir)
+	} else {
+		farm.broker, err = f.startOpen(s, dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	farm.url = farm.broker.URL()
+	farm.dial = func(role protocol.Role, name string) (*nats.Conn, error) {
+		opts, err := farm.broker.Options(role, name)
+		if err != nil {
+			return nil, err
+		}
+		return dial("nats://"+defaultListen, name, s.log, opts)
 	}
 	return farm, nil
 }
@@ -179,14 +244,14 @@ func (f *farmConn) close() {
 // leases and what it found last.
 func (f *coordinatorFlags) runBoth(ctx context.Context, s *shell, c *coordinator.Coordinator, m *mining, farm *farmConn) error {
 	m.leaveRoom()
-	conn, err := farm.dial(f.name + "-miner")
+	conn, err := farm.dial(protocol.RoleWorker, f.minerName())
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	w, err := worker.New(worker.Config{
 		Conn: conn, Network: c.Network(), Coordinator: f.name, Key: c.PublicKey(),
-		Name: protocol.MakeName(f.name + "-miner"), Kernel: m.kernel, Threads: m.threads,
+		Name: f.minerName(), Kernel: m.kernel, Threads: m.threads,
 		Version: buildVersion(), Host: hostName(), Log: troubles(s.log),
 	})
 	if err != nil {
@@ -215,6 +280,9 @@ func (f *coordinatorFlags) runBoth(ctx context.Context, s *shell, c *coordinator
 	return nil
 }
 
+// minerName is the name of the worker in this process.
+func (f *coordinatorFlags) minerName() string { return protocol.MakeName(f.name + "-miner") }
+
 func networkByName(name string) (*chain.Params, error) {
 	params, err := chain.ByName(name)
 	if err != nil {
@@ -237,11 +305,8 @@ func explainListen(err error) error {
 	if !errors.As(err, &listen) {
 		return err
 	}
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
+	if errors.Is(err, syscall.EADDRINUSE) {
 		return withHint(err, "another coordinator or NATS server has that port: choose another with --listen HOST:PORT, or use that server with --nats URL")
-	case errors.Is(err, coordinator.ErrNotLoopback):
-		return usageError(err, "listen on 127.0.0.1, and use a NATS server with credentials (--nats) for workers on other machines")
 	}
 	return usageError(err, "--listen takes HOST:PORT, for example "+defaultListen)
 }

@@ -13,9 +13,11 @@ import (
 	"github.com/jbcnet/jbc/coordinator/protocol"
 )
 
-// dial connects to NATS, now or as soon as there is a server.
+// dial connects to NATS, now or as soon as there is a server, as the process of
+// that name. Its inbox goes by the name: a server may let it listen to no other.
 func dial(server, name string, log *slog.Logger, opts []nats.Option) (*nats.Conn, error) {
-	conn, err := nats.Connect(server, append(append(protocol.ConnectOptions(name), logErrors(log)), opts...)...)
+	inbox := nats.CustomInboxPrefix(protocol.InboxPrefix(name))
+	conn, err := nats.Connect(server, append(append(protocol.ConnectOptions(name), logErrors(log), inbox), opts...)...)
 	if err != nil {
 		return nil, withHint(fmt.Errorf("NATS server %s: %w", redact(server), withoutURL(err)), "an address looks like nats://HOST:4222; credentials come from NATS_CREDS, NATS_NKEY or NATS_USER and NATS_PASSWORD")
 	}

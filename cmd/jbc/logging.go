@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/lmittmann/tint"
@@ -15,13 +16,26 @@ import (
 // else.
 func newLogger(w io.Writer, level string, noColor bool) (*slog.Logger, error) {
 	var least slog.Level
-	if err := least.UnmarshalText([]byte(level)); err != nil {
-		return nil, usageError(fmt.Errorf("no log level %q", level), "--log-level takes debug, info, warn or error")
+	if strings.EqualFold(level, "trace") {
+		least = levelTrace
+	} else if err := least.UnmarshalText([]byte(level)); err != nil {
+		return nil, usageError(fmt.Errorf("no log level %q", level), "--log-level takes trace, debug, info, warn or error")
 	}
 	if isTerminal(w) {
 		return slog.New(tint.NewTextHandler(w, &tint.Options{Level: least, TimeFormat: time.TimeOnly, NoColor: noColor})), nil
 	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: least})), nil
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: least, ReplaceAttr: nameTrace})), nil
+}
+
+// levelTrace is below debug: every message that passes.
+const levelTrace = slog.LevelDebug - 4
+
+// nameTrace writes TRACE where slog would write DEBUG-4.
+func nameTrace(groups []string, a slog.Attr) slog.Attr {
+	if level, ok := a.Value.Any().(slog.Level); ok && len(groups) == 0 && a.Key == slog.LevelKey && level == levelTrace {
+		return slog.String(slog.LevelKey, "TRACE")
+	}
+	return a
 }
 
 // isTerminal says whether somebody is watching w.

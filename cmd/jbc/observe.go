@@ -28,7 +28,7 @@ const (
 type observerFlags struct {
 	coordinator, network string
 	json                 bool
-	nats                 natsFlags
+	route                routeFlags
 }
 
 func (f *observerFlags) add(cmd *cobra.Command) {
@@ -36,7 +36,7 @@ func (f *observerFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.coordinator, "coordinator", "", "`name` of the coordinator to ask (default the one that is there)")
 	flags.StringVar(&f.network, "network", "", "name or `id` of the network (default the one that is there)")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
-	f.nats.add(cmd, "default nats://"+defaultListen)
+	f.route.add(cmd)
 }
 
 // observer asks one coordinator.
@@ -48,31 +48,58 @@ type observer struct {
 
 // open finds the coordinator to ask.
 func (f *observerFlags) open(ctx context.Context, s *shell) (*observer, error) {
-	opts, err := f.nats.options(s)
+	way, err := f.route.choose(s, wanted{roles: []protocol.Role{protocol.RoleObserver, protocol.RoleOwner}, network: f.network})
 	if err != nil {
 		return nil, err
 	}
-	url := f.nats.serverURL()
-	conn, err := nats.Connect(url, append(append(protocol.ConnectOptions("observer"), opts...), logErrors(s.log),
+	pinned, err := way.pin(pins{network: f.network, coordinator: f.coordinator})
+	if err != nil {
+		return nil, err
+	}
+	conn, err := way.connect(s)
+	if err != nil {
+		return nil, s.orWorkerOnly(way, err)
+	}
+	o := &observer{conn: conn, found: protocol.Found{Network: pinned.network, Name: pinned.coordinator, Key: pinned.key}}
+	if way.member == nil {
+		if o.found, err = f.discover(ctx, conn); err != nil {
+			conn.Close()
+			return nil, s.orWorkerOnly(way, fmt.Errorf("NATS server %s: %w", redact(way.url), err))
+		}
+	}
+	o.subject = protocol.NewSubjects(o.found.Network).Get(o.found.Name)
+	return o, nil
+}
+
+// connect connects once, for a command that asks something and ends.
+func (r *route) connect(s *shell) (*nats.Conn, error) {
+	opts, name := protocol.ConnectOptions("observer"), r.inbox
+	if r.member != nil {
+		name = r.member.Name + "_" + randomDigits()
+		opts = protocol.ConnectOptions(name)
+	}
+	if name != "" {
+		opts = append(opts, nats.CustomInboxPrefix(protocol.InboxPrefix(name)))
+	}
+	own, err := r.options(name)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := nats.Connect(r.url, append(append(opts, own...), logErrors(s.log),
 		nats.RetryOnFailedConnect(false), nats.Timeout(connectTime))...)
 	if err != nil {
-		hint := "start jbc coordinator on this machine, or say where the server is with --nats or NATS_URL"
-		if protocol.IsRefused(err) {
-			hint = protocol.CredentialsHint
-		}
-		return nil, withHint(fmt.Errorf("NATS server %s: %w", redact(url), withoutURL(err)), hint)
+		return nil, r.explain(err)
 	}
+	return conn, nil
+}
+
+// discover asks who is there and chooses.
+func (f *observerFlags) discover(ctx context.Context, conn *nats.Conn) (protocol.Found, error) {
 	found, err := protocol.Discover(ctx, conn, discoverTime)
 	if err != nil {
-		conn.Close()
-		return nil, fmt.Errorf("NATS server %s: %w", redact(url), err)
+		return protocol.Found{}, err
 	}
-	chosen, err := f.choose(found)
-	if err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return &observer{conn: conn, found: chosen, subject: protocol.NewSubjects(chosen.Network).Get(chosen.Name)}, nil
+	return f.choose(found)
 }
 
 // choose picks the one coordinator that the flags leave.
@@ -104,13 +131,18 @@ type reply interface {
 	Answer() *protocol.Reply
 }
 
-// ask sends a request and reads the coordinator's signed answer. A refusal is
-// the code that it carries.
+// ask sends a request for what anybody may see.
 func (o *observer) ask(ctx context.Context, get *protocol.Get, answer reply) error {
 	get.ID = randomID()
+	return o.request(ctx, o.subject, get.ID, get, answer)
+}
+
+// request sends a request of that number and reads the coordinator's signed
+// answer. A refusal is the code that it carries.
+func (o *observer) request(ctx context.Context, subject string, id protocol.Point, question protocol.Message, answer reply) error {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	msg, err := o.conn.RequestWithContext(ctx, o.subject, protocol.Encode(get))
+	msg, err := o.conn.RequestWithContext(ctx, subject, protocol.Encode(question))
 	if err != nil {
 		return withHint(fmt.Errorf("coordinator %s: %w", o.found.Name, err), "is it still running? jbc status tries again")
 	}
@@ -121,7 +153,7 @@ func (o *observer) ask(ctx context.Context, get *protocol.Get, answer reply) err
 		return fmt.Errorf("coordinator %s: %w", o.found.Name, err)
 	}
 	switch head := answer.Answer(); {
-	case head.ID != get.ID:
+	case head.ID != id:
 		return fmt.Errorf("coordinator %s answered another request", o.found.Name)
 	case head.Code != protocol.OK:
 		return fmt.Errorf("coordinator %s: %w", o.found.Name, refusal{head})

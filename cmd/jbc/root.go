@@ -39,7 +39,7 @@ func newRoot(s *shell) *cobra.Command {
 		return usageError(err, cmd.CommandPath()+" --help lists the flags")
 	})
 	root.PersistentFlags().String("config", "", "configuration `file` (default $XDG_CONFIG_HOME/jbc/config.toml, if there)")
-	logLevel := root.PersistentFlags().String("log-level", "info", "debug, info, warn or error")
+	logLevel := root.PersistentFlags().String("log-level", "info", "trace, debug, info, warn or error")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		if cmd.Name() == "help" || cmd.Name() == cobra.ShellCompRequestCmd || cmd.Name() == cobra.ShellCompNoDescRequestCmd {
 			return nil
@@ -54,6 +54,9 @@ func newRoot(s *shell) *cobra.Command {
 	root.AddCommand(
 		newCoordinator(s),
 		newWorker(s),
+		newJoin(s),
+		newToken(s),
+		newNATSConfig(s),
 		newStatus(s),
 		newChain(s),
 		newScan(s),

@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -69,6 +72,11 @@ func (s *shell) printStatus(st *protocol.Status, now time.Time) error {
 	if st.Holding {
 		fmt.Fprintln(s.out, "holding      no job until the clock allows the next block")
 	}
+	for _, d := range st.Dropped {
+		until := time.UnixMilli(d.UntilMS)
+		fmt.Fprintf(s.out, "dropped      %s until %s (%v): %s\n", d.Name, until.Format(time.DateTime),
+			until.Sub(now).Round(time.Second), reasons(d.Reasons))
+	}
 	if len(st.Workers) == 0 {
 		fmt.Fprintln(s.out, "workers      none; start one with jbc worker")
 		return nil
@@ -82,4 +90,13 @@ func (s *shell) printStatus(st *protocol.Status, now time.Time) error {
 				w.Shares, w.Blocks, w.Refused, len(w.Leases), float64(w.HeardMS)/1000)
 		}
 	})
+}
+
+// reasons lists how often what was refused.
+func reasons(counts map[protocol.Code]uint64) string {
+	var parts []string
+	for _, code := range slices.Sorted(maps.Keys(counts)) {
+		parts = append(parts, fmt.Sprintf("%d %v (%d)", counts[code], code, uint16(code)))
+	}
+	return strings.Join(parts, ", ")
 }

@@ -17,15 +17,19 @@ import (
 type workerFlags struct {
 	network, coordinator, key, name, kernel string
 	threads                                 int
-	nats                                    natsFlags
+	lan                                     bool
+	route                                   routeFlags
 }
 
 func newWorker(s *shell) *cobra.Command {
 	var f workerFlags
 	cmd := &cobra.Command{
-		Use:     "worker",
-		Short:   "Mine for a coordinator with this machine's cores",
-		Long:    "Mine for a coordinator with this machine's cores. The worker finds it through the\nNATS server, waits for it as long as it takes, and comes back to it by itself.",
+		Use:   "worker",
+		Short: "Mine for a coordinator with this machine's cores",
+		Long: "Mine for a coordinator with this machine's cores: for the one that this machine\n" +
+			"joined (jbc join), else one on this machine, else one at the NATS server that\n" +
+			"--nats names. The worker waits for it as long as it takes, and comes back to it by\n" +
+			"itself.",
 		Example: "  jbc worker --threads 8\n  jbc worker --nats nats://10.0.0.1:4222",
 		Args:    exactArgs(0),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), s) },
@@ -33,11 +37,12 @@ func newWorker(s *shell) *cobra.Command {
 	flags := cmd.Flags()
 	flags.IntVar(&f.threads, "threads", 0, "threads to mine with (0: one for every CPU)")
 	flags.StringVar(&f.kernel, "kernel", "", "kernel to mine with (default the fastest; jbc kernels lists them)")
-	flags.StringVar(&f.name, "name", "", "this worker's `name` (default the host name and four random digits)")
-	flags.StringVar(&f.network, "network", "", "name or `id` of the network to mine on (default the one that is there)")
+	flags.StringVar(&f.name, "name", "", "this worker's `name`, on a machine that joined behind that machine's (default with four random digits)")
+	flags.StringVar(&f.network, "network", "", "name or `id` of the network to mine on (default the one joined, or that is there)")
 	flags.StringVar(&f.coordinator, "coordinator", "", "`name` of the coordinator to mine for (default the first found)")
 	flags.StringVar(&f.key, "key", "", "the coordinator's public `nkey` (default that of the first met)")
-	f.nats.add(cmd, "default nats://"+defaultListen)
+	flags.BoolVar(&f.lan, "lan", false, "look on the local network too for the coordinator that this machine joined")
+	f.route.add(cmd)
 	return cmd
 }
 
@@ -46,36 +51,50 @@ func (f *workerFlags) run(ctx context.Context, s *shell) error {
 	if err != nil {
 		return err
 	}
-	if f.name == "" {
-		f.name = protocol.MakeName(hostName() + "-" + randomDigits())
-	}
-	if err := protocol.CheckName(f.name); err != nil {
-		return usageError(err, "choose another with --name")
-	}
-	opts, err := f.nats.options(s)
+	way, err := f.route.choose(s, wanted{roles: []protocol.Role{protocol.RoleWorker, protocol.RoleOwner}, network: f.network})
 	if err != nil {
 		return err
 	}
-	url := f.nats.serverURL()
-	conn, err := dial(url, f.name, s.log, opts)
+	if f.lan && way.member == nil {
+		if way.chosen != byDefault {
+			return usageError(errors.New("--lan looks for the coordinator that this machine joined, and a NATS server is given"), "leave out --lan, or --nats")
+		}
+		return s.listLAN(ctx)
+	}
+	name, err := way.process(f.name, hostName())
+	if err != nil {
+		return err
+	}
+	pinned, err := way.pin(pins{f.network, f.coordinator, f.key})
+	if err != nil {
+		return err
+	}
+	opts, err := way.options(name)
+	if err != nil {
+		return err
+	}
+	conn, err := dial(way.url, name, s.log, opts)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	w, err := worker.New(worker.Config{
-		Conn: conn, Network: f.network, Coordinator: f.coordinator, Key: f.key, Name: f.name,
+		Conn: conn, Network: pinned.network, Coordinator: pinned.coordinator, Key: pinned.key, Name: name,
 		Kernel: m.kernel, Threads: m.threads, Version: buildVersion(), Host: hostName(), Log: s.log,
 	})
 	if err != nil {
 		return usageError(err, "jbc worker --help says what the flags take")
 	}
-	s.log.Info("worker", "name", f.name, "threads", m.threads, "kernel", m.kernel.Name, "nats", redact(url), "version", buildVersion())
+	s.log.Info("worker", "name", name, "threads", m.threads, "kernel", m.kernel.Name, "nats", redact(way.url), "chosen", way.chosen, "version", buildVersion())
 	m.leaveRoom()
 	mining, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var tasks sync.WaitGroup
 	tasks.Go(func() { stop(w.Run(mining)) })
 	tasks.Go(func() { s.showProgress(mining, w) })
+	if f.lan {
+		tasks.Go(func() { s.followOnLAN(mining, conn, way.member) })
+	}
 	tasks.Wait()
 	if cause := context.Cause(mining); !errors.Is(cause, context.Canceled) {
 		return cause

@@ -39,14 +39,7 @@ type Membership struct {
 // LoadMembership reads the file at path. It returns an error that wraps
 // [fs.ErrNotExist] where there is none, and refuses one that others can read.
 func LoadMembership(path string) (*Membership, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s can be read by others (mode %04o): chmod 600 it", path, info.Mode().Perm())
-	}
-	data, err := os.ReadFile(path)
+	data, err := readSecret(path)
 	if err != nil {
 		return nil, err
 	}
@@ -90,14 +83,17 @@ func (m *Membership) check() error {
 	return err
 }
 
-// URL returns the addresses for nats.Connect.
-func (m *Membership) URL() string {
+// URLs returns the addresses for NATS.
+func (m *Membership) URLs() []string {
 	urls := make([]string, len(m.Addresses))
 	for i, a := range m.Addresses {
 		urls[i] = "tls://" + a
 	}
-	return strings.Join(urls, ",")
+	return urls
 }
+
+// URL returns the addresses for nats.Connect.
+func (m *Membership) URL() string { return strings.Join(m.URLs(), ",") }
 
 // Options returns how a process of that name (see [protocol.OwnsName]) connects,
 // on top of protocol.ConnectOptions(process).

@@ -13,13 +13,26 @@ import (
 // mode 0600 protects when there is none yet. A file that others can read, or that
 // is empty, is refused and left as it is.
 func Secret(path string, create func() ([]byte, error)) ([]byte, error) {
-	secret, err := os.ReadFile(path)
+	secret, err := readSecret(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if secret, err = create(); err == nil {
 			err = WriteSecret(path, append(secret, '\n'))
 		}
 		return secret, err
 	}
+	if err != nil {
+		return nil, err
+	}
+	line, _, _ := bytes.Cut(secret, []byte("\n"))
+	if line = bytes.TrimSpace(line); len(line) == 0 {
+		return nil, fmt.Errorf("%s is empty: restore it, or remove it to have a new one made", path)
+	}
+	return line, nil
+}
+
+// readSecret reads the file at path, and refuses one that others can read.
+func readSecret(path string) ([]byte, error) {
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -30,11 +43,7 @@ func Secret(path string, create func() ([]byte, error)) ([]byte, error) {
 	if info.Mode().Perm()&0o077 != 0 {
 		return nil, fmt.Errorf("%s can be read by others (mode %04o): chmod 600 it", path, info.Mode().Perm())
 	}
-	line, _, _ := bytes.Cut(secret, []byte("\n"))
-	if line = bytes.TrimSpace(line); len(line) == 0 {
-		return nil, fmt.Errorf("%s is empty: restore it, or remove it to have a new one made", path)
-	}
-	return line, nil
+	return data, nil
 }
 
 // WriteSecret makes the file whole or not at all, so that no crash leaves half a

@@ -17,11 +17,10 @@ const (
 )
 
 const (
-	maxText     = 64
-	maxThreads  = 1 << 16
-	maxRate     = 1e18 // hashes a second: a bound on nonsense, not on hope
-	maxSlot     = 1 << 24
-	secretBytes = 32
+	maxText    = 64
+	maxThreads = 1 << 16
+	maxRate    = 1e18 // hashes a second: a bound on nonsense, not on hope
+	maxSlot    = 1 << 24
 )
 
 // Ask is what every request has: its kind and a number that the reply repeats, so

@@ -72,7 +72,7 @@ func (r *EnrolReply) Validate() error {
 	if err := CheckRole(r.Role); err != nil {
 		return err
 	}
-	if len(r.CA) > 4096 || len(r.Addresses) > maxAddresses {
+	if len(r.CA) > 4096 || len(r.Addresses) > MaxAddresses {
 		return fmt.Errorf("ca of %d bytes, %d addresses", len(r.CA), len(r.Addresses))
 	}
 	for _, a := range r.Addresses {

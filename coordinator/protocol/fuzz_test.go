@@ -144,8 +144,12 @@ func use(m Message) {
 		if m.Code == OK {
 			useJob(m.Job)
 		}
-	case *Claim:
-		m.Sealed([]byte("secret"))
+	case *Join:
+		own, err := NewExchange()
+		if err != nil {
+			panic(err)
+		}
+		_, _ = own.CoordinatorSecret(m.Exchange)
 	}
 }
 

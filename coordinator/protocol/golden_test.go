@@ -43,7 +43,8 @@ func testStatus() *Status {
 			Leases: []LeaseStatus{{Lease: Lease{ID: 0, First: 2 << 32, Points: 100, ExpiresMS: 2750}, Done: 40}},
 		}},
 		Next: 3, Stale: 1, Blocks: 4, Refused: map[Code]uint64{HighHash: 2, Malformed: 1},
-		Idle: IdleMS{Validation: 0.5, Write: 3.25, Message: 0.125},
+		Dropped: []DroppedStatus{{Name: "w9", UntilMS: 1700000060000, Times: 1, Reasons: map[Code]uint64{HighHash: 40, BadMAC: 24}}},
+		Idle:    IdleMS{Validation: 0.5, Write: 3.25, Message: 0.125},
 	}
 }
 
@@ -72,15 +73,17 @@ var goldens = []struct {
 
 	{"join", &Join{
 		Ask: Ask{KindJoin, 0xfedcba9876543210}, Name: "w1", Version: "v1.2.3", Kernel: "stdlib",
-		Threads: 8, DeclaredHS: 1.5e7, Host: "rig-1",
+		Threads: 8, DeclaredHS: 1.5e7, Host: "rig-1", Exchange: bytes.Repeat([]byte{0xcd}, 32),
 	}},
 	{"join_reply_job", &JoinReply{
-		Reply: Reply{Kind: KindJoin, ID: 1}, Epoch: 3, Slot: 2, Secret: bytes.Repeat([]byte{0xab}, 32),
+		Reply: Reply{Kind: KindJoin, ID: 1}, Epoch: 3, Slot: 2,
+		Exchange: bytes.Repeat([]byte{0xab}, 32), Yours: bytes.Repeat([]byte{0xcd}, 32),
 		Terms: Terms{Number: 1, ShareBits: 0x1f00ffff, HomePoints: 1000}, Job: testJob(),
 		Leases: []Lease{{First: 2 << 32, Points: 1000, ExpiresMS: 2750}},
 	}},
 	{"join_reply_hold", &JoinReply{
-		Reply: Reply{Kind: KindJoin, ID: 1}, Epoch: 3, Slot: 2, Secret: bytes.Repeat([]byte{0xab}, 32),
+		Reply: Reply{Kind: KindJoin, ID: 1}, Epoch: 3, Slot: 2,
+		Exchange: bytes.Repeat([]byte{0xab}, 32), Yours: bytes.Repeat([]byte{0xcd}, 32),
 		Terms: Terms{Number: 1, ShareBits: 0x1f00ffff, HomePoints: 1000}, Hold: testHold(),
 	}},
 	{"join_reply_refused", &JoinReply{Reply: Reply{Kind: KindJoin, ID: 1, Code: Full, Detail: "no slot free"}}},
@@ -103,10 +106,10 @@ var goldens = []struct {
 	}},
 
 	{"share", &Claim{
-		Ask: Ask{KindShare, 6}, Place: Place{JobID{3, 7}, 0x0000000200000010, 3}, Slot: 2, Terms: 1, MAC: bytes.Repeat([]byte{0xcd}, 32),
+		Ask: Ask{KindShare, 6}, Place: Place{JobID{3, 7}, 0x0000000200000010, 3}, Slot: 2, Terms: 1,
 	}},
 	{"solution", &Claim{
-		Ask: Ask{KindSolution, 7}, Place: Place{JobID{3, 7}, 0x0000000200000010, 3}, Slot: 2, Terms: 1, MAC: bytes.Repeat([]byte{0xcd}, 32),
+		Ask: Ask{KindSolution, 7}, Place: Place{JobID{3, 7}, 0x0000000200000010, 3}, Slot: 2, Terms: 1,
 	}},
 	{"claim_reply", &ClaimReply{Reply: Reply{Kind: KindSolution, ID: 7}, Hash: hashing.Hash{31: 9}, Height: 9}},
 
@@ -117,6 +120,25 @@ var goldens = []struct {
 		Height: 9, Hash: hashing.Hash{31: 9}, Header: hashing.Header{0: 1}, Prev: hashing.Hash{31: 8}, Time: 1_700_000_000,
 		Data: "<b>&", Miner: "alpha", Address: "jbcd1q", Chainwork: "ff", Main: true,
 	}}},
+	{"enrol", &Enrol{
+		Ask: Ask{KindEnrol, 11}, Role: RoleWorker, Name: "rig-1", Key: pingKey, Token: tokenKey, Proof: bytes.Repeat([]byte{0xef}, 64),
+	}},
+	{"enrol_reply", &EnrolReply{
+		Reply: Reply{Kind: KindEnrol, ID: 11}, Name: "rig-1-2", Role: RoleWorker,
+		CA: "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", Addresses: []string{"192.0.2.7:4222", "[2001:db8::7]:4222"},
+	}},
+	{"token_new", &TokenAsk{Ask: Ask{KindTokenNew, 12}, Role: RoleObserver, TTLMS: 86_400_000}},
+	{"token_new_reply", &TokenReply{Reply: Reply{Kind: KindTokenNew, ID: 12}, Token: "jbc1-AQ", Entries: []AccessStatus{}}},
+	{"token_list", &TokenAsk{Ask: Ask{KindTokenList, 13}, After: "01700000000 UBCWI2KLQGCGTCHORR6Y"}},
+	{"token_list_reply", &TokenReply{
+		Reply: Reply{Kind: KindTokenList, ID: 13}, After: "01700000001 UABQAQDAQCBMBCCA",
+		Entries: []AccessStatus{
+			{ID: "BCWI2KLQ", Key: pingKey, Role: RoleWorker, State: "waiting", Since: 1_700_000_000, Expires: 1_700_086_400},
+			{Name: "rig-1", Key: tokenKey, Role: RoleWorker, State: "joined", Since: 1_700_000_001, Online: 2},
+		},
+	}},
+	{"token_revoke", &TokenAsk{Ask: Ask{KindTokenRevoke, 14}, What: "rig-1"}},
+
 	{"reply_refused", &Reply{Kind: KindShare, ID: 10, Code: BadMAC, Detail: "wrong MAC"}},
 }
 

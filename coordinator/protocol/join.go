@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-// Join asks for a slot.
+// Join asks for a slot. It is the one request without a MAC: the secret of the slot
+// comes from it.
 type Join struct {
 	Ask
 	Name       string  `json:"name"`
@@ -15,6 +16,8 @@ type Join struct {
 	DeclaredHS float64 `json:"declared_hs"` // hashes a second, measured at start
 	// Host tells apart workers of the same machine from those of others.
 	Host string `json:"host"`
+	// Exchange is the worker's public value, see [Exchange].
+	Exchange Bytes `json:"exchange"`
 }
 
 // Validate implements [Message].
@@ -30,6 +33,8 @@ func (j *Join) Validate() error {
 		return fmt.Errorf("version, kernel or host over %d bytes", maxText)
 	case j.Threads < 0 || j.Threads > maxThreads:
 		return fmt.Errorf("threads %d", j.Threads)
+	case len(j.Exchange) != exchangeBytes:
+		return fmt.Errorf("exchange of %d bytes", len(j.Exchange))
 	}
 	return checkRate(j.DeclaredHS)
 }
@@ -38,12 +43,15 @@ func (j *Join) Validate() error {
 // moment.
 type JoinReply struct {
 	Reply
-	Epoch  uint64 `json:"epoch"`
-	Slot   uint32 `json:"slot"`
-	Secret Bytes  `json:"secret"` // 32 bytes, the key of the slot's MACs
-	Terms  Terms  `json:"share_terms"`
-	Job    *Job   `json:"job,omitempty"`
-	Hold   *Hold  `json:"hold,omitempty"`
+	Epoch uint64 `json:"epoch"`
+	Slot  uint32 `json:"slot"`
+	// Exchange is the coordinator's public value, and Yours repeats the worker's:
+	// the slot's secret follows from both, see [Exchange].
+	Exchange Bytes `json:"exchange,omitempty"`
+	Yours    Bytes `json:"yours,omitempty"`
+	Terms    Terms `json:"share_terms"`
+	Job      *Job  `json:"job,omitempty"`
+	Hold     *Hold `json:"hold,omitempty"`
 	// Leases are the slot's on Job, its home lease first.
 	Leases list[Lease] `json:"leases"`
 }
@@ -53,8 +61,11 @@ func (r *JoinReply) Validate() error {
 	if err := r.Reply.Validate(); err != nil || r.Code != OK {
 		return err
 	}
-	if r.Epoch == 0 || r.Slot >= maxSlot || len(r.Secret) != secretBytes {
-		return fmt.Errorf("epoch %d, slot %d, secret of %d bytes", r.Epoch, r.Slot, len(r.Secret))
+	if r.Epoch == 0 || r.Slot >= maxSlot {
+		return fmt.Errorf("epoch %d, slot %d", r.Epoch, r.Slot)
+	}
+	if len(r.Exchange) != exchangeBytes || len(r.Yours) != exchangeBytes {
+		return fmt.Errorf("exchange of %d bytes and %d", len(r.Exchange), len(r.Yours))
 	}
 	if err := r.Terms.check(); err != nil {
 		return err

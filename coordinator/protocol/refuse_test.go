@@ -15,7 +15,7 @@ import (
 // code out.
 func TestDecodeRefuses(t *testing.T) {
 	join := func(field, value string) string {
-		m := fields(t, &Join{Ask: Ask{KindJoin, 1}, Name: "w1"})
+		m := fields(t, &Join{Ask: Ask{KindJoin, 1}, Name: "w1", Exchange: make(Bytes, 32)})
 		m[field] = json.RawMessage(value)
 		return encodeFields(t, m)
 	}
@@ -74,8 +74,11 @@ func TestDecodeRefuses(t *testing.T) {
 		{"version huge", join("version", `"`+strings.Repeat("x", 50_000)+`"`), &Join{}, Malformed},
 		{"another kind", join("kind", `"leave"`), &Join{}, Malformed},
 
-		{"share with half a byte of MAC", `{"kind":"share","id":"0000000000000001","epoch":1,"number":1,"mac":"abc"}`, &Claim{}, Malformed},
-		{"share with a MAC that is no hex", `{"kind":"share","id":"0000000000000001","epoch":1,"number":1,"mac":"zz"}`, &Claim{}, Malformed},
+		{"exchange of half a byte too few", join("exchange", `"`+strings.Repeat("0", 63)+`"`), &Join{}, Malformed},
+		{"exchange that is no hex", join("exchange", `"`+strings.Repeat("z", 64)+`"`), &Join{}, Malformed},
+		{"exchange too short", join("exchange", `"`+strings.Repeat("0", 62)+`"`), &Join{}, Malformed},
+		{"exchange too long", join("exchange", `"`+strings.Repeat("0", 66)+`"`), &Join{}, Malformed},
+		{"exchange missing", `{"kind":"join","id":"0000000000000001","name":"w1"}`, &Join{}, Malformed},
 		{"share with a negative roll", `{"kind":"share","id":"0000000000000001","epoch":1,"number":1,"roll":-1}`, &Claim{}, Malformed},
 		{"share with a negative epoch", `{"kind":"share","id":"0000000000000001","epoch":-1,"number":1}`, &Claim{}, Malformed},
 		{"share of a slot over 32 bits", `{"kind":"share","id":"0000000000000001","epoch":1,"number":1,"slot":4294967296}`, &Claim{}, Malformed},
@@ -159,7 +162,6 @@ func TestValidateRefuses(t *testing.T) {
 		{"solved of another kind", &Solved{Coordinator: "a", Place: Place{JobID: JobID{1, 1}}}},
 		{"claim of another kind", &Claim{Ask: Ask{Kind: KindJoin}, Place: Place{JobID: JobID{1, 1}}}},
 		{"claim of a slot beyond the last", &Claim{Ask: Ask{Kind: KindShare}, Place: Place{JobID: JobID{1, 1}}, Slot: 1 << 24}},
-		{"claim with a long MAC", &Claim{Ask: Ask{Kind: KindShare}, Place: Place{JobID: JobID{1, 1}}, MAC: make(Bytes, 33)}},
 		{"claim of no job", &Claim{Ask: Ask{Kind: KindShare}}},
 		{"current of another kind", &Current{Ask: Ask{Kind: KindJoin}, Sitting: Sitting{JobID: JobID{1, 1}}}},
 		{"current of epoch 0", &Current{Ask: Ask{Kind: KindCurrent}}},
@@ -181,8 +183,11 @@ func TestValidateRefuses(t *testing.T) {
 
 		{"slot in epoch 0", joinReply(func(r *JoinReply) { r.Epoch = 0 })},
 		{"slot beyond the last", joinReply(func(r *JoinReply) { r.Slot = 1 << 24 })},
-		{"slot with a short secret", joinReply(func(r *JoinReply) { r.Secret = r.Secret[:31] })},
-		{"slot with a long secret", joinReply(func(r *JoinReply) { r.Secret = append(r.Secret, 0) })},
+		{"slot with a short exchange", joinReply(func(r *JoinReply) { r.Exchange = r.Exchange[:31] })},
+		{"slot with a long exchange", joinReply(func(r *JoinReply) { r.Exchange = append(r.Exchange, 0) })},
+		{"slot without an exchange", joinReply(func(r *JoinReply) { r.Exchange = nil })},
+		{"slot that repeats no exchange", joinReply(func(r *JoinReply) { r.Yours = nil })},
+		{"slot that repeats a long exchange", joinReply(func(r *JoinReply) { r.Yours = append(r.Yours, 0) })},
 		{"slot with share bits of zero", joinReply(func(r *JoinReply) { r.Terms.ShareBits = 0 })},
 		{"slot with a home of over a column", joinReply(func(r *JoinReply) { r.Terms.HomePoints = ColumnPoints + 1 })},
 		{"slot with a lease beyond the line", joinReply(func(r *JoinReply) { r.Leases = []Lease{{First: math.MaxUint64, Points: 1}} })},
@@ -254,7 +259,7 @@ func TestHostileMessagesAllocateLittle(t *testing.T) {
 		{"leases reported as null", fill(`{"kind":"progress","leases":[`, `null`, `]}`), &Progress{}},
 		{"leases reported many times", fill(`{"kind":"progress"`, `"leases":[{},{}]`, `}`), &Progress{}},
 		{"fields that nobody knows", fill(`{"kind":"share",`, `"":0`, `}`), &Claim{}},
-		{"a long MAC", `{"mac":"` + strings.Repeat("ab", MaxMessage/2-20) + `"}`, &Claim{}},
+		{"a long exchange", `{"exchange":"` + strings.Repeat("ab", MaxMessage/2-20) + `"}`, &Join{}},
 		{"a long name", `{"name":"` + strings.Repeat("x", MaxMessage-20) + `"}`, &Join{}},
 		{"a long name of escapes", `{"name":"` + strings.Repeat(`\n`, MaxMessage/2-20) + `"}`, &Join{}},
 		{"an array for a name", fill(`{"name":[`, `0`, `]}`), &Join{}},
@@ -296,7 +301,7 @@ func changed[T any](m *T, change func(*T)) *T {
 
 func joinReply(change func(*JoinReply)) *JoinReply {
 	return changed(&JoinReply{
-		Epoch: 1, Secret: make(Bytes, 32), Terms: Terms{Number: 1, ShareBits: 0x1f00ffff}, Job: testJob(),
+		Epoch: 1, Exchange: make(Bytes, 32), Yours: make(Bytes, 32), Terms: Terms{Number: 1, ShareBits: 0x1f00ffff}, Job: testJob(),
 	}, change)
 }
 

@@ -81,8 +81,16 @@ func (s Subjects) Permissions(role Role, name, home string) Permissions {
 // sent to; nobody else may listen there. It goes to nats.CustomInboxPrefix.
 func InboxPrefix(name string) string { return "_INBOX." + name }
 
-// maxMachineName leaves room for what tells apart the processes of one machine.
-const maxMachineName = 24
+// JoinerName is the name of whoever holds the token with that public key until it
+// is traded. It is the token's id in lists too: the first characters of the key
+// that differ from those of others.
+func JoinerName(publicKey string) string {
+	return publicKey[min(1, len(publicKey)):min(9, len(publicKey))]
+}
+
+// MaxMachineName is the longest name of a machine, in bytes. It leaves room for
+// what tells apart the processes of one machine.
+const MaxMachineName = 24
 
 // CheckMachineName says what is wrong with a machine's name, under which it
 // enrols: 1 to 24 letters, digits and '-'. The names of its processes are that
@@ -91,8 +99,8 @@ func CheckMachineName(name string) error {
 	if err := CheckName(name); err != nil {
 		return err
 	}
-	if len(name) > maxMachineName || strings.Contains(name, "_") {
-		return fmt.Errorf("machine name %q: want 1 to %d letters, digits and '-'", name, maxMachineName)
+	if len(name) > MaxMachineName || strings.Contains(name, "_") {
+		return fmt.Errorf("machine name %q: want 1 to %d letters, digits and '-'", name, MaxMachineName)
 	}
 	return nil
 }
@@ -100,7 +108,7 @@ func CheckMachineName(name string) error {
 // MakeMachineName turns any text, such as a host name, into a valid machine name.
 func MakeMachineName(text string) string {
 	name := strings.ReplaceAll(MakeName(text), "_", "-")
-	return name[:min(len(name), maxMachineName)]
+	return name[:min(len(name), MaxMachineName)]
 }
 
 // OwnsName says whether a machine may call one of its processes name.

@@ -1,10 +1,13 @@
 package protocol
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 )
 
@@ -24,8 +27,18 @@ type Class string
 const (
 	ToWorkers Class = "job"   // on its job subject
 	ToAll     Class = "block" // on its block subject
-	InReply   Class = "reply"
+	InReply   Class = "reply" // to an observer's request
 )
+
+// ReplyTo is the class of the reply to a worker's request: nothing but that reply
+// passes for it, even where somebody sent another request of the same number to
+// have it refused.
+func ReplyTo(request *nats.Msg) Class {
+	h := sha256.New()
+	h.Write([]byte(request.Header.Get(MACHeader) + "\n"))
+	h.Write(request.Data)
+	return Class("reply " + hex.EncodeToString(h.Sum(nil)))
+}
 
 // signed returns what is signed of a payload.
 func (c Class) signed(payload []byte) []byte {

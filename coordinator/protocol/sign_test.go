@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 )
 
@@ -69,46 +70,35 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// TestSeal alters each field that the MAC covers.
-func TestSeal(t *testing.T) {
-	secret := []byte("0123456789abcdef0123456789abcdef")
-	sealed := Claim{
-		Ask: Ask{KindShare, 6}, Place: Place{JobID{3, 7}, 0x0000000200000010, 3}, Slot: 2, Terms: 1,
+// TestReplyTo has a signed reply pass for that to no other request.
+func TestReplyTo(t *testing.T) {
+	key, public := newKey(t)
+	request := func(mac, payload string) *nats.Msg {
+		m := &nats.Msg{Data: []byte(payload)}
+		if mac != "" {
+			m.Header = nats.Header{MACHeader: []string{mac}}
+		}
+		return m
 	}
-	sealed.Seal(secret)
-	if !sealed.Sealed(secret) {
-		t.Fatal("a claim is not sealed by its own seal")
-	}
-	if len(sealed.MAC) != 32 {
-		t.Errorf("MAC of %d bytes, want 32", len(sealed.MAC))
+	payload := Encode(&Reply{Kind: KindShare, ID: 7, Code: HighHash})
+	signature, err := Sign(key, ReplyTo(request("mac", "asked")), payload)
+	if err != nil {
+		t.Fatal(err)
 	}
 	for _, tt := range []struct {
 		name  string
-		alter func(*Claim)
-		want  bool
+		class Class
+		want  error
 	}{
-		{"kind", func(c *Claim) { c.Kind = KindSolution }, false},
-		{"epoch", func(c *Claim) { c.Epoch++ }, false},
-		{"number", func(c *Claim) { c.Number++ }, false},
-		{"point", func(c *Claim) { c.Point++ }, false},
-		{"column", func(c *Claim) { c.Point += ColumnPoints }, false},
-		{"roll", func(c *Claim) { c.Roll++ }, false},
-		{"slot", func(c *Claim) { c.Slot++ }, false},
-		{"terms", func(c *Claim) { c.Terms++ }, false},
-		{"epoch and number exchanged", func(c *Claim) { c.Epoch, c.Number = c.Number, c.Epoch }, false},
-		{"MAC altered", func(c *Claim) { c.MAC[31] ^= 1 }, false},
-		{"MAC cut short", func(c *Claim) { c.MAC = c.MAC[:31] }, false},
-		{"no MAC", func(c *Claim) { c.MAC = nil }, false},
-		{"the request's number, which changes with every try", func(c *Claim) { c.ID++ }, true},
+		{"to the same request", ReplyTo(request("mac", "asked")), nil},
+		{"to another's request", ReplyTo(request("mac", "Asked")), ErrSignature},
+		{"to the request under another MAC", ReplyTo(request("Mac", "asked")), ErrSignature},
+		{"to the request without a MAC", ReplyTo(request("", "asked")), ErrSignature},
+		{"to an observer", InReply, ErrSignature},
+		{"to all workers", ToWorkers, ErrSignature},
 	} {
-		c := sealed
-		c.MAC = append(Bytes(nil), sealed.MAC...)
-		tt.alter(&c)
-		if got := c.Sealed(secret); got != tt.want {
-			t.Errorf("%s: Sealed = %v, want %v", tt.name, got, tt.want)
+		if got := Verify(public, tt.class, signature, payload); !errors.Is(got, tt.want) {
+			t.Errorf("%s: Verify = %v, want %v", tt.name, got, tt.want)
 		}
-	}
-	if other := []byte("another secret of thirty-two byt"); sealed.Sealed(other) {
-		t.Error("sealed under another slot's secret")
 	}
 }

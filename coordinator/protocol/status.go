@@ -57,6 +57,18 @@ type Status struct {
 	// Refused counts what was refused, by numeric code.
 	Refused map[Code]uint64 `json:"refused"`
 	Idle    IdleMS          `json:"idle_ms"`
+	// Dropped are workers that sent too much that is bad and are not listened to for
+	// a while, by name: 50 at most, on the first page.
+	Dropped list[DroppedStatus] `json:"dropped"`
+}
+
+// DroppedStatus is a worker that is not listened to.
+type DroppedStatus struct {
+	Name    string `json:"name"`
+	UntilMS int64  `json:"until_ms"` // since 1970
+	Times   int    `json:"times"`    // in a row, this one included
+	// Reasons counts the bad messages that led to it, by numeric code.
+	Reasons map[Code]uint64 `json:"reasons"`
 }
 
 // IdleMS is what the last blocks cost the farm on average, in ms a block, from a

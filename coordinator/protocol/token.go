@@ -35,9 +35,12 @@ const (
 	tokenPrefix   = "jbc1-"
 	tokenVersion  = 1
 	maxTokenText  = 2048
-	maxAddresses  = 8
 	checksumBytes = 4
+	maxExpiry     = 1 << 40 // unix seconds: a bound on nonsense
 )
+
+// MaxAddresses is how many a coordinator may be found at.
+const MaxAddresses = 8
 
 // ErrToken says that a text is no token, or not a whole one.
 var ErrToken = errors.New("not a whole token")
@@ -68,6 +71,9 @@ func (t *Token) Text() (string, error) {
 	if err := t.check(); err != nil {
 		return "", err
 	}
+	if s := t.Expires.Unix(); s < 0 || s > maxExpiry {
+		return "", fmt.Errorf("token: expiry %v", t.Expires)
+	}
 	b.WriteByte(tokenVersion)
 	b.WriteByte(byte(role))
 	b.Write(binary.BigEndian.AppendUint64(nil, uint64(t.Expires.Unix())))
@@ -80,7 +86,11 @@ func (t *Token) Text() (string, error) {
 	}
 	sum := sha256.Sum256(b.Bytes())
 	b.Write(sum[:checksumBytes])
-	return tokenPrefix + base64.RawURLEncoding.EncodeToString(b.Bytes()), nil
+	text := tokenPrefix + base64.RawURLEncoding.EncodeToString(b.Bytes())
+	if len(text) > maxTokenText {
+		return "", fmt.Errorf("token of %d characters, at most %d: too many or too long addresses", len(text), maxTokenText)
+	}
+	return text, nil
 }
 
 // ParseToken reads a token's text, spaces and line breaks around it or in it let
@@ -113,7 +123,7 @@ func (t *Token) decode(body []byte) error {
 	}
 	t.Role = tokenRoles[body[1]]
 	seconds := binary.BigEndian.Uint64(body[2:])
-	if seconds > 1<<40 {
+	if seconds > maxExpiry {
 		return fmt.Errorf("expiry %d", seconds)
 	}
 	t.Expires = time.Unix(int64(seconds), 0)
@@ -153,8 +163,8 @@ func (t *Token) check() error {
 	if !IsNetworkID(t.Network) {
 		return fmt.Errorf("network %.60q", t.Network)
 	}
-	if len(t.Addresses) == 0 || len(t.Addresses) > maxAddresses {
-		return fmt.Errorf("%d addresses, want 1 to %d", len(t.Addresses), maxAddresses)
+	if len(t.Addresses) == 0 || len(t.Addresses) > MaxAddresses {
+		return fmt.Errorf("%d addresses, want 1 to %d", len(t.Addresses), MaxAddresses)
 	}
 	for _, a := range t.Addresses {
 		if err := checkAddress(a); err != nil {

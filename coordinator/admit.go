@@ -1,0 +1,158 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/jbcnet/jbc/coordinator/access"
+	"github.com/jbcnet/jbc/coordinator/protocol"
+)
+
+// Access is what a coordinator needs to let machines join.
+type Access struct {
+	Keeper *access.Keeper
+	Certs  *access.Certs
+	// Broker is the server that they connect to.
+	Broker *Broker
+	// Addresses is where: HOST:PORT, the likeliest first, at most 8.
+	Addresses []string
+	// Hosts are the names and addresses of the certificate.
+	Hosts func() []string
+}
+
+// maxAdmit is how many bytes a message about credentials may have.
+const maxAdmit = 1 << 10
+
+// admitSize is how many of them may wait.
+const admitSize = 256
+
+// ErrNoAccess says that a coordinator knows no credentials of its own.
+var ErrNoAccess = errors.New("this coordinator issues no tokens: it listens on loopback only, or on a NATS server with credentials of its own (see jbc nats-config)")
+
+// NewToken issues a token and returns its text, which is told only once. A refusal
+// wraps a [protocol.Code].
+func (c *Coordinator) NewToken(now time.Time, role protocol.Role, ttl time.Duration) (string, error) {
+	a := c.cfg.Access
+	if a == nil {
+		return "", fmt.Errorf("%w: %w", protocol.Unavailable, ErrNoAccess)
+	}
+	issued, err := a.Keeper.Issue(now, role, ttl)
+	if err != nil {
+		return "", err
+	}
+	t := protocol.Token{
+		Network: c.cfg.Params.ID(), Coordinator: c.cfg.Name, Key: c.publicKey,
+		Addresses: a.Addresses, CA: a.Certs.Fingerprint(), Role: role, Expires: issued.Expires, Seed: issued.Seed,
+	}
+	return t.Text()
+}
+
+// answerEnrol answers somebody who holds a token.
+func (c *Coordinator) answerEnrol(msg *nats.Msg) error {
+	var enrol protocol.Enrol
+	a, err := c.readAdmit(msg, &enrol)
+	if err != nil {
+		return c.refuseAdmit(msg, err)
+	}
+	who, err := a.Keeper.Enrol(time.Now(), &enrol)
+	if err != nil {
+		c.log.Info("a token was refused", "token", access.TokenID(enrol.Token), "name", enrol.Name, "err", err)
+		return c.refuseAdmit(msg, err)
+	}
+	c.log.Info("machine joined", "machine", who.Name, "role", who.Role, "token", access.TokenID(enrol.Token))
+	c.respond(msg, &protocol.EnrolReply{
+		Reply: accepted(&enrol.Ask), Name: who.Name, Role: who.Role, CA: a.Certs.CA(), Addresses: a.Addresses,
+	})
+	return nil
+}
+
+// answerAdmin answers the owner.
+func (c *Coordinator) answerAdmin(msg *nats.Msg) error {
+	var ask protocol.TokenAsk
+	a, err := c.readAdmit(msg, &ask)
+	if err != nil {
+		return c.refuseAdmit(msg, err)
+	}
+	now := time.Now()
+	reply := protocol.TokenReply{Reply: accepted(&ask.Ask), Entries: []protocol.AccessStatus{}}
+	switch ask.Kind {
+	case protocol.KindTokenNew:
+		ttl := time.Duration(ask.TTLMS) * time.Millisecond
+		if reply.Token, err = c.NewToken(now, ask.Role, ttl); err == nil {
+			c.log.Info("token issued", "role", ask.Role, "for", ttl)
+		}
+	case protocol.KindTokenList:
+		reply.Entries, reply.After = a.Keeper.List(now, ask.After)
+		for i, e := range reply.Entries {
+			reply.Entries[i].Online = a.Broker.Online(e.Key)
+		}
+	case protocol.KindTokenRevoke:
+		if reply.Entries, err = a.Keeper.Revoke(now, ask.What); err == nil {
+			for _, e := range reply.Entries {
+				a.Broker.DisconnectKey(e.Key)
+				c.log.Info("revoked", "id", e.ID, "machine", e.Name, "role", e.Role)
+			}
+		}
+	}
+	if err != nil {
+		return c.refuseAdmit(msg, err)
+	}
+	c.respond(msg, &reply)
+	return nil
+}
+
+// readAdmit decodes a request about credentials, for whoever keeps these.
+func (c *Coordinator) readAdmit(msg *nats.Msg, m protocol.Message) (*Access, error) {
+	if err := protocol.Decode(msg.Data, m); err != nil {
+		return nil, err
+	}
+	if c.cfg.Access == nil {
+		return nil, fmt.Errorf("%w: %w", protocol.Unavailable, ErrNoAccess)
+	}
+	return c.cfg.Access, nil
+}
+
+// refuseAdmit answers with an error's code. One that has none is the machine's, and
+// returned.
+func (c *Coordinator) refuseAdmit(msg *nats.Msg, err error) error {
+	if !errors.As(err, new(protocol.Code)) {
+		return err
+	}
+	ask := protocol.AskOf(msg.Data)
+	c.mu.Lock()
+	reply := c.farm.refusal(&ask, err)
+	c.mu.Unlock()
+	reply.Detail = truncate(err.Error())
+	c.respond(msg, &reply)
+	return nil
+}
+
+// tendTime is how often certificates are looked at.
+const tendTime = time.Hour
+
+// tendCerts replaces the server's certificate well before it ends. One that can't
+// be written is tried again: there are weeks for it.
+func (c *Coordinator) tendCerts(ctx context.Context) error {
+	if c.cfg.Access == nil {
+		return nil
+	}
+	ticker := time.NewTicker(tendTime)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		switch renewed, err := c.cfg.Access.Certs.Renew(time.Now(), c.cfg.Access.Hosts()); {
+		case err != nil:
+			c.log.Error("the server's certificate could not be renewed, trying on", "err", err)
+		case renewed:
+			c.log.Info("the server has a new certificate")
+		}
+	}
+}
