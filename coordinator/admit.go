@@ -48,7 +48,11 @@ func (c *Coordinator) NewToken(now time.Time, role protocol.Role, ttl time.Durat
 		Network: c.cfg.Params.ID(), Coordinator: c.cfg.Name, Key: c.publicKey,
 		Addresses: a.Addresses, CA: a.Certs.Fingerprint(), Role: role, Expires: issued.Expires, Seed: issued.Seed,
 	}
-	return t.Text()
+	text, err := t.Text()
+	if err != nil { // the addresses are too long
+		return "", fmt.Errorf("%w: %w", protocol.Unavailable, err)
+	}
+	return text, nil
 }
 
 // answerEnrol answers somebody who holds a token.

@@ -29,7 +29,8 @@ func startLodge(t *testing.T) *lodge {
 	if l.certs, err = access.OpenCerts(t.TempDir()+"/tls", nil, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	l.node = startNode(t, nodeConfig{access: func(n *node) *Access {
+	refuse := func(worker string, until time.Time) { l.broker.Refuse(worker, until) }
+	l.node = startNode(t, nodeConfig{refuse: refuse, access: func(n *node) *Access {
 		keeper, err := access.OpenKeeper(n.store, "alpha", OwnerName)
 		if err != nil {
 			t.Fatal(err)
@@ -257,5 +258,19 @@ func TestNoAccess(t *testing.T) {
 	}
 	if _, err := n.NewToken(time.Now(), protocol.RoleWorker, time.Hour); !errors.Is(err, ErrNoAccess) || !errors.Is(err, protocol.Unavailable) {
 		t.Errorf("NewToken = %v, want %v", err, ErrNoAccess)
+	}
+}
+
+// TestLongAddresses goes on where its addresses are too long for a token.
+func TestLongAddresses(t *testing.T) {
+	l := startLodge(t)
+	for range protocol.MaxAddresses {
+		l.Coordinator.cfg.Access.Addresses = append(l.Coordinator.cfg.Access.Addresses, strings.Repeat("a.", 120)+"example:4222")
+	}
+	for range 2 {
+		reply := l.admin(&protocol.TokenAsk{Ask: protocol.Ask{Kind: protocol.KindTokenNew}, Role: protocol.RoleWorker, TTLMS: 1000})
+		if reply.Code != protocol.Unavailable || !strings.Contains(reply.Detail, "address") {
+			t.Errorf("token: %v (%s), want %v and why", reply.Code, reply.Detail, protocol.Unavailable)
+		}
 	}
 }

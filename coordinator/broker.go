@@ -178,6 +178,7 @@ func (b *Broker) Port() int { return b.server.Addr().(*net.TCPAddr).Port }
 // credentials nothing else; the key that proves it stays in memory.
 func (b *Broker) Options(role protocol.Role, name string) ([]nats.Option, error) {
 	opts := []nats.Option{nats.InProcessServer(roomyServer{b.server}), nats.PingInterval(ownPing)}
+	b.gate.spare(name)
 	if !b.secure {
 		return opts, nil
 	}

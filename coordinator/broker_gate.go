@@ -35,6 +35,9 @@ const (
 	// a moment.
 	maxJoiners = 32
 	joinerTime = 10 * time.Second
+	// maxOfToken is how many of those one token may have: one that was used up, which
+	// others may have read, must not keep all others from joining.
+	maxOfToken = 4
 	// maxRefused bounds the names that are refused for a while: on a server without
 	// credentials anybody can think up more.
 	maxRefused = 10_000
@@ -54,6 +57,7 @@ type gate struct {
 
 	mu      sync.Mutex
 	own     map[string]access.Identity // by public key: clients of this process
+	spared  map[string]bool            // their names, which are never refused
 	logins  map[uint64]login           // by the server's number of the connection; some have ended
 	sweep   int                        // look for those when there are as many
 	refused map[string]time.Time       // until when, by name of the process
@@ -68,7 +72,7 @@ type login struct {
 func newGate(secure *Secure, log *slog.Logger) *gate {
 	g := &gate{
 		secure: secure, log: log, sweep: sweepLogins, joinerTime: joinerTime,
-		own: map[string]access.Identity{}, logins: map[uint64]login{}, refused: map[string]time.Time{},
+		own: map[string]access.Identity{}, spared: map[string]bool{}, logins: map[uint64]login{}, refused: map[string]time.Time{},
 	}
 	if secure != nil {
 		g.permissions = func(role protocol.Role, name string) protocol.Permissions {
@@ -177,7 +181,7 @@ func (g *gate) identify(key, process string, l *login) (access.Identity, error) 
 	case !ok:
 		return who, errUnknown
 	case who.Role == protocol.RoleJoiner:
-		if g.joiners() >= maxJoiners {
+		if all, own := g.joiners(key); all >= maxJoiners || own >= maxOfToken {
 			return who, errJoiners
 		}
 		l.joiner, l.process = true, who.Name
@@ -199,6 +203,15 @@ func (g *gate) admit(key string, who access.Identity) {
 	g.own[key] = who
 }
 
+// spare keeps a client of this process from ever being refused: without it there is
+// no farm, and others can have bad messages sent in its name, as replies of the
+// coordinator to discovery.
+func (g *gate) spare(name string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.spared[name] = true
+}
+
 // note keeps a login, and forgets those that ended now and then: the server tells
 // nobody of them. The caller holds g.mu.
 func (g *gate) note(id uint64, l login) {
@@ -213,13 +226,18 @@ func (g *gate) note(id uint64, l login) {
 	g.logins[id] = l
 }
 
-func (g *gate) joiners() (n int) {
+// joiners counts the connections of those who hold a token, and of that one's.
+// The caller holds g.mu.
+func (g *gate) joiners(key string) (all, own int) {
 	for id, l := range g.logins {
 		if l.joiner && g.server.GetClient(id) != nil {
-			n++
+			all++
+			if l.key == key {
+				own++
+			}
 		}
 	}
-	return n
+	return all, own
 }
 
 func (g *gate) online(key string) (n int) {
@@ -251,6 +269,10 @@ func (g *gate) cut(whom func(login) bool) {
 func (g *gate) refuse(process string, until time.Time) {
 	now := time.Now()
 	g.mu.Lock()
+	if g.spared[process] {
+		g.mu.Unlock()
+		return
+	}
 	for name, end := range g.refused {
 		if !now.Before(end) {
 			delete(g.refused, name)

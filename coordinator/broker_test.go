@@ -315,12 +315,23 @@ func signal(c chan struct{}) {
 // TestJoiners has those who hold a token be few and leave soon.
 func TestJoiners(t *testing.T) {
 	b := startSecureBroker(t)
-	key := b.token(t, protocol.RoleWorker)
 	secure := []nats.Option{nats.Secure(tlsOf(t, b.certs)), nats.TLSHandshakeFirst()}
-	var conns []*nats.Conn
-	for range maxJoiners {
+	var (
+		key   nkeys.KeyPair
+		conns []*nats.Conn
+	)
+	for i := range maxJoiners {
+		if i%maxOfToken == 0 {
+			key = b.token(t, protocol.RoleWorker)
+		}
 		conns = append(conns, dialWith(t, b.URL(), key, "x", secure...))
+		if i == maxOfToken-1 {
+			if _, err := tryDial(t, b.URL(), key, "x", secure...); !errors.Is(err, nats.ErrAuthorization) {
+				t.Errorf("one too many of a token: %v, want %v", err, nats.ErrAuthorization)
+			}
+		}
 	}
+	key = b.token(t, protocol.RoleWorker)
 	if _, err := tryDial(t, b.URL(), key, "x", secure...); !errors.Is(err, nats.ErrAuthorization) {
 		t.Errorf("one too many: %v, want %v", err, nats.ErrAuthorization)
 	}

@@ -22,9 +22,10 @@ func (c *Coordinator) publish(subject string, class protocol.Class, m protocol.M
 	}
 }
 
-// respond signs and sends a reply.
+// respond signs and sends a reply, to an inbox and nowhere else: a server lets
+// everybody ask for replies on any subject, such as that of the jobs.
 func (c *Coordinator) respond(request *nats.Msg, m protocol.Message) {
-	if request.Reply == "" {
+	if !strings.HasPrefix(request.Reply, nats.InboxPrefix) {
 		return
 	}
 	msg := &nats.Msg{Subject: request.Reply, Data: protocol.Encode(m), Header: nats.Header{}}
@@ -139,8 +140,12 @@ func (c *Coordinator) advertise(ctx context.Context) error {
 }
 
 // checkName returns an error when another coordinator of the network has this one's
-// name.
+// name. Where credentials of its own keep that name for it nobody is asked: whoever
+// joined as a coordinator could keep it from starting by what it answers.
 func (c *Coordinator) checkName(ctx context.Context) error {
+	if c.cfg.Access != nil {
+		return nil
+	}
 	found, err := protocol.Discover(ctx, c.cfg.Conn, pingTime)
 	if err != nil && ctx.Err() == nil {
 		c.log.Debug("discovery", "err", err)

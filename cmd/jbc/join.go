@@ -237,8 +237,7 @@ func (e *enrolment) unreached(tried []attempt, now time.Time) error {
 	}
 	first := slices.MinFunc(tried, func(a, b attempt) int { return cmp.Compare(rank(a.err), rank(b.err)) })
 	switch text, hint := protocol.Explain(first.err); rank(first.err) {
-	case 0:
-		e.forget()
+	case 0: // the key of an earlier attempt is kept: the server may only have had too many joiners
 		return withHint(fmt.Errorf("the coordinator %s at %s does not know this token: it was revoked, or long ago%s", e.token.Coordinator, first.address, e.expired(now)), hintNewToken)
 	case 1:
 		return withHint(fmt.Errorf("something else answers at %s: %w", first.address, access.ErrNotPinned),

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -85,11 +86,21 @@ func (s *shell) printStatus(st *protocol.Status, now time.Time) error {
 	return table(s.out, func(line func(string, ...any)) {
 		line("WORKER\tSLOT\tKERNEL\tTHREADS\tDECLARED\tMEASURED\tSHARES\tBLOCKS\tREFUSED\tLEASES\tHEARD")
 		for _, w := range st.Workers {
-			line("%s\t%d\t%s\t%d\t%s\t%s ±%.0f%%\t%d\t%d\t%d\t%d\t%.1fs", w.Name, w.Slot, w.Kernel, w.Threads,
+			line("%s\t%d\t%s\t%d\t%s\t%s ±%.0f%%\t%d\t%d\t%d\t%d\t%.1fs", w.Name, w.Slot, printable(w.Kernel), w.Threads,
 				worker.Rate(w.DeclaredHS), worker.Rate(w.MeasuredHS), 100*w.MeasuredErr,
 				w.Shares, w.Blocks, w.Refused, len(w.Leases), float64(w.HeardMS)/1000)
 		}
 	})
+}
+
+// printable shows a text that a worker chose without what a terminal obeys.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text)
 }
 
 // reasons lists how often what was refused.

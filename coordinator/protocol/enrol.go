@@ -90,7 +90,7 @@ type TokenAsk struct {
 	TTLMS int64 `json:"ttl_ms,omitempty"` // how long it may be traded
 	// What is revoked: a token's id, a machine's name, or its public key.
 	What string `json:"what,omitempty"`
-	// After is the id or name that the list goes on after, from the reply before.
+	// After is where the list goes on: After of the reply before, or empty.
 	After string `json:"after,omitempty"`
 }
 
@@ -123,7 +123,7 @@ type TokenReply struct {
 	After string `json:"after,omitempty"`
 }
 
-// AccessStatus is a token that waits to be traded, or a machine that traded one.
+// AccessStatus is a token, or a machine that traded one.
 type AccessStatus struct {
 	// ID names a token in lists, a short form of its public key. It is empty for a
 	// machine, which has a name.

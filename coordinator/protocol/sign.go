@@ -27,7 +27,7 @@ type Class string
 const (
 	ToWorkers Class = "job"   // on its job subject
 	ToAll     Class = "block" // on its block subject
-	InReply   Class = "reply" // to an observer's request
+	InReply   Class = "reply" // to a request of anybody but a worker
 )
 
 // ReplyTo is the class of the reply to a worker's request: nothing but that reply
