@@ -108,11 +108,11 @@ func newHostileRig(t *testing.T, params *chain.Params) *rig {
 // signed makes a message as the owner of key would sign it.
 func signed(t *testing.T, subject string, key nkeys.KeyPair, class protocol.Class, payload []byte) *nats.Msg {
 	t.Helper()
-	signature, err := protocol.Sign(key, class, payload)
+	signer, err := protocol.NewSigner(key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &nats.Msg{Subject: subject, Data: payload, Header: nats.Header{protocol.SignatureHeader: []string{signature}}}
+	return &nats.Msg{Subject: subject, Data: payload, Header: nats.Header{protocol.SignatureHeader: []string{signer.Sign(class, payload)}}}
 }
 
 func newStranger(t *testing.T) nkeys.KeyPair {

@@ -55,6 +55,7 @@ type Coordinator struct {
 	log       *slog.Logger
 	subjects  protocol.Subjects
 	publicKey string
+	signer    *protocol.Signer
 	ready     chan struct{}
 	wake      chan struct{} // the schedule changed: look at the clock again
 
@@ -84,8 +85,12 @@ func New(cfg Config) (*Coordinator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("coordinator key: %w", err)
 	}
+	signer, err := protocol.NewSigner(cfg.Key)
+	if err != nil {
+		return nil, fmt.Errorf("coordinator: %w", err)
+	}
 	return &Coordinator{
-		cfg: cfg, log: cfg.Log, publicKey: publicKey,
+		cfg: cfg, log: cfg.Log, publicKey: publicKey, signer: signer,
 		subjects: protocol.NewSubjects(cfg.Params.ID()),
 		limits:   newLimits(),
 		ready:    make(chan struct{}),

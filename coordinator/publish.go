@@ -39,11 +39,7 @@ func (c *Coordinator) respond(request *nats.Msg, m protocol.Message) {
 }
 
 func (c *Coordinator) send(class protocol.Class, msg *nats.Msg) error {
-	signature, err := protocol.Sign(c.cfg.Key, class, msg.Data)
-	if err != nil {
-		return err
-	}
-	msg.Header.Set(protocol.SignatureHeader, signature)
+	msg.Header.Set(protocol.SignatureHeader, c.signer.Sign(class, msg.Data))
 	return c.cfg.Conn.PublishMsg(msg)
 }
 

@@ -260,11 +260,12 @@ func (c *lookalike) reply(m *nats.Msg, r protocol.Message) {
 func (c *lookalike) signed(subject string, class protocol.Class, m protocol.Message, key nkeys.KeyPair) *nats.Msg {
 	msg := nats.NewMsg(subject)
 	msg.Data, _ = json.Marshal(m)
-	signature, err := protocol.Sign(key, class, msg.Data)
+	signer, err := protocol.NewSigner(key)
 	if err != nil {
 		c.t.Error(err)
+		return msg
 	}
-	msg.Header.Set(protocol.SignatureHeader, signature)
+	msg.Header.Set(protocol.SignatureHeader, signer.Sign(class, msg.Data))
 	return msg
 }
 

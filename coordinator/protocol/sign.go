@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -49,13 +50,27 @@ func (c Class) signed(payload []byte) []byte {
 // pinned.
 var ErrSignature = errors.New("not signed by the pinned coordinator key")
 
-// Sign returns the value of [SignatureHeader] for a payload of that class.
-func Sign(key nkeys.KeyPair, class Class, payload []byte) (string, error) {
-	sig, err := key.Sign(class.signed(payload))
+// Signer signs with a coordinator's key. It is safe for concurrent use. An
+// nkeys.KeyPair would do as well at twice the cost: it derives its key anew for
+// every signature.
+type Signer struct{ key ed25519.PrivateKey }
+
+// NewSigner returns a signer with the seed of key.
+func NewSigner(key nkeys.KeyPair) (*Signer, error) {
+	seed, err := key.Seed()
 	if err != nil {
-		return "", fmt.Errorf("sign: %w", err)
+		return nil, fmt.Errorf("signing key: %w", err)
 	}
-	return base64.RawStdEncoding.EncodeToString(sig), nil
+	_, raw, err := nkeys.DecodeSeed(seed)
+	if err != nil {
+		return nil, fmt.Errorf("signing key: %w", err)
+	}
+	return &Signer{key: ed25519.NewKeyFromSeed(raw)}, nil
+}
+
+// Sign returns the value of [SignatureHeader] for a payload of that class.
+func (s *Signer) Sign(class Class, payload []byte) string {
+	return base64.RawStdEncoding.EncodeToString(ed25519.Sign(s.key, class.signed(payload)))
 }
 
 // Verify returns nil when signature is the owner of publicKey's over a payload of

@@ -25,14 +25,11 @@ func TestVerify(t *testing.T) {
 	key, public := newKey(t)
 	_, stranger := newKey(t)
 	payload := Encode(testJob())
-	good, err := Sign(key, ToWorkers, payload)
+	signer, err := NewSigner(key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	reply, err := Sign(key, InReply, payload)
-	if err != nil {
-		t.Fatal(err)
-	}
+	good, reply := signer.Sign(ToWorkers, payload), signer.Sign(InReply, payload)
 	bare, err := key.Sign(payload) // by the same key, but not for this protocol
 	if err != nil {
 		t.Fatal(err)
@@ -81,10 +78,11 @@ func TestReplyTo(t *testing.T) {
 		return m
 	}
 	payload := Encode(&Reply{Kind: KindShare, ID: 7, Code: HighHash})
-	signature, err := Sign(key, ReplyTo(request("mac", "asked")), payload)
+	signer, err := NewSigner(key)
 	if err != nil {
 		t.Fatal(err)
 	}
+	signature := signer.Sign(ReplyTo(request("mac", "asked")), payload)
 	for _, tt := range []struct {
 		name  string
 		class Class
