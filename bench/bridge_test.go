@@ -63,7 +63,7 @@ func newBridge(t *testing.T, r *rig) *bridge {
 		handle  nats.MsgHandler
 	}{
 		{b.up, b.subjects.Job("*"), b.heardWord},
-		{b.up, "HOSTILE.*", b.heardReply},
+		{b.up, "_INBOX.hostile.*", b.heardReply},
 		{b.down, b.subjects.Ask("*", "*"), b.heardAsk},
 		{b.down, b.subjects.SolvedAny(), b.heardAsk},
 		{b.down, protocol.PingSubject, b.heardAsk},
@@ -161,7 +161,7 @@ func (b *bridge) bring(m *nats.Msg) {
 	out := &nats.Msg{Subject: m.Subject, Data: m.Data, Header: m.Header}
 	if m.Reply != "" {
 		b.inboxes++
-		out.Reply = fmt.Sprintf("HOSTILE.%d", b.inboxes)
+		out.Reply = fmt.Sprintf("_INBOX.hostile.%d", b.inboxes)
 		b.asked[out.Reply] = m
 	}
 	if err := b.up.PublishMsg(out); err != nil {
