@@ -192,7 +192,7 @@ func TestHostileServerMisdirectsNobody(t *testing.T) {
 		{"a job under the signature of another", &nats.Msg{Subject: subject, Data: job, Header: genuine}},
 		{"a hold under the signature of a job", &nats.Msg{Subject: subject, Data: hold, Header: genuine}},
 		{"a job that the coordinator signed as an announcement", signed(t, subject, r.key, protocol.ToAll, job)},
-		{"a job that it signed as a reply to an observer", signed(t, subject, r.key, protocol.InReply, job)},
+		{"a job that it signed as a reply to an observer", signed(t, subject, r.key, protocol.ReplyTo(&nats.Msg{}), job)},
 		{"a job that it signed as a reply to a worker", signed(t, subject, r.key, protocol.ReplyTo(&nats.Msg{}), job)},
 		{"a job without a signature", &nats.Msg{Subject: subject, Data: job}},
 	} {
@@ -436,7 +436,7 @@ func TestHostileServerForgesSolutions(t *testing.T) {
 	stopped := v.until("stopped", func(s worker.Stats) bool { return s.LastStop.Count == 1 })
 	b.attack(v,
 		signed(t, subject, stranger, protocol.ToWorkers, reject(first, job.Epoch)),
-		signed(t, subject, r.key, protocol.InReply, reject(first, job.Epoch)),
+		signed(t, subject, r.key, protocol.ReplyTo(&nats.Msg{}), reject(first, job.Epoch)),
 		signed(t, subject, r.key, protocol.ToWorkers, reject(second, job.Epoch)), // another's
 		signed(t, subject, r.key, protocol.ToWorkers, reject(first, job.Epoch+1)),
 	)

@@ -40,19 +40,23 @@ func (c *Coordinator) NewToken(now time.Time, role protocol.Role, ttl time.Durat
 	if a == nil {
 		return "", fmt.Errorf("%w: %w", protocol.Unavailable, ErrNoAccess)
 	}
+	t := protocol.Token{
+		Network: c.cfg.Params.ID(), Coordinator: c.cfg.Name, Key: c.publicKey,
+		Addresses: a.Addresses, CA: a.Certs.Fingerprint(), Role: protocol.RoleWorker, Expires: now,
+	}
+	var err error
+	if t.Seed, _, err = access.NewKey(); err != nil {
+		return "", err
+	}
+	if _, err := t.Text(); err != nil { // the addresses are too long: better said before there is a token
+		return "", fmt.Errorf("%w: %w", protocol.Unavailable, err)
+	}
 	issued, err := a.Keeper.Issue(now, role, ttl)
 	if err != nil {
 		return "", err
 	}
-	t := protocol.Token{
-		Network: c.cfg.Params.ID(), Coordinator: c.cfg.Name, Key: c.publicKey,
-		Addresses: a.Addresses, CA: a.Certs.Fingerprint(), Role: role, Expires: issued.Expires, Seed: issued.Seed,
-	}
-	text, err := t.Text()
-	if err != nil { // the addresses are too long
-		return "", fmt.Errorf("%w: %w", protocol.Unavailable, err)
-	}
-	return text, nil
+	t.Role, t.Expires, t.Seed = role, issued.Expires, issued.Seed
+	return t.Text()
 }
 
 // answerEnrol answers somebody who holds a token.
@@ -62,12 +66,19 @@ func (c *Coordinator) answerEnrol(msg *nats.Msg) error {
 	if err != nil {
 		return c.refuseAdmit(msg, err)
 	}
-	who, err := a.Keeper.Enrol(time.Now(), &enrol)
+	now, id := time.Now(), access.TokenID(enrol.Token)
+	proven := a.Keeper.Proves(&enrol)
+	if !c.heedsEnrol(now, enrol.Token, proven) {
+		return nil
+	}
+	who, err := a.Keeper.Enrol(now, &enrol)
 	if err != nil {
-		c.log.Info("a token was refused", "token", access.TokenID(enrol.Token), "name", enrol.Name, "err", err)
+		if c.tells(now, id, proven) {
+			c.log.Info("a token was refused", "token", id, "name", enrol.Name, "err", err)
+		}
 		return c.refuseAdmit(msg, err)
 	}
-	c.log.Info("machine joined", "machine", who.Name, "role", who.Role, "token", access.TokenID(enrol.Token))
+	c.log.Info("machine joined", "machine", who.Name, "role", who.Role, "token", id)
 	c.respond(msg, &protocol.EnrolReply{
 		Reply: accepted(&enrol.Ask), Name: who.Name, Role: who.Role, CA: a.Certs.CA(), Addresses: a.Addresses,
 	})
@@ -98,7 +109,11 @@ func (c *Coordinator) answerAdmin(msg *nats.Msg) error {
 		if reply.Entries, err = a.Keeper.Revoke(now, ask.What); err == nil {
 			for _, e := range reply.Entries {
 				a.Broker.DisconnectKey(e.Key)
-				c.log.Info("revoked", "id", e.ID, "machine", e.Name, "role", e.Role)
+				if e.ID != "" {
+					c.log.Info("token revoked", "token", e.ID, "role", e.Role)
+				} else {
+					c.log.Info("machine revoked", "machine", e.Name, "role", e.Role)
+				}
 			}
 		}
 	}

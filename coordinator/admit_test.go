@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -24,13 +25,18 @@ type lodge struct {
 
 func startLodge(t *testing.T) *lodge {
 	t.Helper()
+	return startLodgeWith(t, nil)
+}
+
+func startLodgeWith(t *testing.T, log *slog.Logger) *lodge {
+	t.Helper()
 	l := &lodge{t: t, owner: newKey(t)}
 	var err error
 	if l.certs, err = access.OpenCerts(t.TempDir()+"/tls", nil, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	refuse := func(worker string, until time.Time) { l.broker.Refuse(worker, until) }
-	l.node = startNode(t, nodeConfig{refuse: refuse, access: func(n *node) *Access {
+	l.node = startNode(t, nodeConfig{log: log, refuse: refuse, access: func(n *node) *Access {
 		keeper, err := access.OpenKeeper(n.store, "alpha", OwnerName)
 		if err != nil {
 			t.Fatal(err)
@@ -65,11 +71,12 @@ func (l *lodge) ask(conn *nats.Conn, subject string, ask, reply protocol.Message
 
 func (l *lodge) askBytes(conn *nats.Conn, subject string, ask []byte, reply protocol.Message) {
 	l.t.Helper()
-	msg, err := conn.Request(subject, ask, patience)
+	request := &nats.Msg{Subject: subject, Data: ask}
+	msg, err := conn.RequestMsg(request, patience)
 	if err != nil {
 		l.t.Fatalf("%s: %v", subject, err)
 	}
-	if err := protocol.Verify(l.PublicKey(), protocol.InReply, msg.Header.Get(protocol.SignatureHeader), msg.Data); err != nil {
+	if err := protocol.Verify(l.PublicKey(), protocol.ReplyTo(request), msg.Header.Get(protocol.SignatureHeader), msg.Data); err != nil {
 		l.t.Fatal(err)
 	}
 	if err := protocol.Decode(msg.Data, reply); err != nil {
@@ -272,5 +279,66 @@ func TestLongAddresses(t *testing.T) {
 		if reply.Code != protocol.Unavailable || !strings.Contains(reply.Detail, "address") {
 			t.Errorf("token: %v (%s), want %v and why", reply.Code, reply.Detail, protocol.Unavailable)
 		}
+	}
+	if list := l.admin(&protocol.TokenAsk{Ask: protocol.Ask{Kind: protocol.KindTokenList}}); len(list.Entries) != 0 {
+		t.Errorf("tokens that nobody has: %+v", list.Entries)
+	}
+}
+
+// TestEnrolsAreBounded tries a token that was used again and again: so many attempts
+// are answered, and one of them is told to the log. Attempts that prove nothing take
+// nothing away from it.
+func TestEnrolsAreBounded(t *testing.T) {
+	var log logLines
+	l := startLodgeWith(t, slog.New(slog.NewTextHandler(&log, nil)))
+	token, machine := l.newToken(protocol.RoleWorker), newKey(t)
+	key, err := nkeys.FromSeed([]byte(token.Seed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := l.dial(key, protocol.JoinerName(publicKey(t, key)))
+	inbox, err := conn.SubscribeSync(conn.NewInbox())
+	if err != nil {
+		t.Fatal(err)
+	}
+	subject := l.subjects.Enrol("alpha")
+	send := func(e *protocol.Enrol) {
+		if err := conn.PublishRequest(subject, inbox.Subject, protocol.Encode(e)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unproven := enrolWith(t, key, newKey(t), protocol.RoleWorker, "thief")
+	unproven.Name = "other"
+	for range 10 {
+		send(unproven)
+	}
+	if reply := l.enrol(token, machine, "rig"); reply.Code != protocol.OK {
+		t.Fatalf("after attempts without proof: %v", reply.Code)
+	}
+	const tries = 100
+	for range tries {
+		send(enrolWith(t, key, newKey(t), protocol.RoleWorker, "thief"))
+	}
+	answers := map[protocol.Code]int{}
+	for {
+		msg, err := inbox.NextMsg(time.Second)
+		if err != nil {
+			break
+		}
+		var reply protocol.EnrolReply
+		if err := protocol.Decode(msg.Data, &reply); err != nil {
+			t.Fatal(err)
+		}
+		answers[reply.Code]++
+	}
+	if n := answers[protocol.TokenUsed]; n < enrolBurst-1 || n > enrolBurst+5 {
+		t.Errorf("of %d attempts %d are answered, want about %d", tries, n, enrolBurst-1)
+	}
+	if n := strings.Count(log.String(), "a token was refused"); n != 2 { // with proof and without
+		t.Errorf("%d lines of refused tokens, want 2", n)
+	}
+	l.admin(&protocol.TokenAsk{Ask: protocol.Ask{Kind: protocol.KindTokenRevoke}, What: "rig"})
+	if !strings.Contains(log.String(), "machine revoked\" machine=rig") || strings.Contains(log.String(), `=""`) {
+		t.Errorf("the log says\n%s", log.String())
 	}
 }

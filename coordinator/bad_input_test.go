@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"github.com/jbcnet/jbc/chain"
+	"github.com/jbcnet/jbc/coordinator/access"
 	"github.com/jbcnet/jbc/coordinator/protocol"
 	"github.com/jbcnet/jbc/hashing"
 )
@@ -46,7 +47,7 @@ func TestBadMessages(t *testing.T) {
 		{"a byte too many", ask, strings.Repeat(`[`, maxAsk+1), protocol.Oversized, ""},
 		{"a byte too many to ask", get, strings.Repeat(" ", maxGet+1), protocol.Oversized, ""},
 		{"too large", ask, `{"kind":"join","name":"` + strings.Repeat("x", protocol.MaxMessage) + `"}`, protocol.Oversized, ""},
-		{"as large as the server takes", ask, strings.Repeat("x", maxPayload), protocol.Oversized, ""},
+		{"as large as the server takes", ask, strings.Repeat("x", access.MaxPayload), protocol.Oversized, ""},
 		{"a kind of the future", ask, `{"kind":"teleport",` + id + `}`, protocol.UnknownKind, "teleport"},
 		{"an observer's kind", ask, `{"kind":"status",` + id + `}`, protocol.UnknownKind, "status"},
 		{"a join of the wrong type", ask, `{"kind":"join",` + id + `,"name":1}`, protocol.Malformed, "join"},
@@ -76,7 +77,7 @@ func TestBadMessages(t *testing.T) {
 		{"too large a question", get, strings.Repeat(" ", protocol.MaxMessage+1), protocol.Oversized, ""},
 	} {
 		secret := h.secret
-		if len(tt.data) == maxPayload {
+		if len(tt.data) == access.MaxPayload {
 			secret = nil // there is no room for a header
 		}
 		h.sendSealed(tt.subject, []byte(tt.data), secret)

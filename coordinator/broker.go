@@ -31,17 +31,6 @@ type BrokerConfig struct {
 }
 
 const (
-	// maxPending bounds what the server holds for a client that does not read. At
-	// NATS's default of 64 MiB twenty stalled workers cost over a gigabyte.
-	maxPending = 1 << 20
-	// maxPayload has to stay well below maxPending: a message that is as large cuts
-	// off everybody who listens, and so the whole farm. NATS's default is as large.
-	maxPayload = 2 * protocol.MaxMessage
-	// brokerPing and brokerPings notice a dead client in 10 to 15 s. Nothing hangs on
-	// it: leases run out long before. Less would cut off the living, the coordinator
-	// first, while ten thousand come back at once.
-	brokerPing  = 5 * time.Second
-	brokerPings = 2
 	brokerReady = 5 * time.Second
 	// loginTime is how long somebody may take to say who they are, once for the TLS
 	// handshake and once more for the rest: connections of strangers cost something
@@ -100,8 +89,8 @@ func StartBroker(cfg BrokerConfig) (*Broker, error) {
 	opts := &server.Options{
 		ServerName: "jbc-" + cfg.Name,
 		Host:       host, Port: port,
-		MaxPending: maxPending, MaxPayload: maxPayload, MaxConn: maxConnections(),
-		PingInterval: brokerPing, MaxPingsOut: brokerPings,
+		MaxPending: access.MaxPending, MaxPayload: access.MaxPayload, MaxConn: maxConnections(),
+		PingInterval: access.PingInterval, MaxPingsOut: access.MaxPings,
 		WriteDeadline: 2 * time.Second,
 		NoSigs:        true,
 
@@ -194,20 +183,15 @@ func (b *Broker) Options(role protocol.Role, name string) ([]nats.Option, error)
 	return append(opts, nats.Nkey(public, key.Sign), nats.CustomInboxPrefix(protocol.InboxPrefix(name))), nil
 }
 
-// Disconnect cuts all connections of the machine or the process of that name. They
-// may come back, unless who they are is not known any more.
-func (b *Broker) Disconnect(name string) {
-	b.gate.cut(func(c login) bool { return c.machine == name || c.process == name })
-}
-
 // DisconnectKey cuts all connections that were made with a key.
 func (b *Broker) DisconnectKey(key string) {
 	b.gate.cut(func(c login) bool { return c.key == key })
 }
 
-// Refuse cuts all connections under the name of a process and lets none of that
-// name in until then. Without credentials the name is what a client says of itself.
-func (b *Broker) Refuse(process string, until time.Time) { b.gate.refuse(process, until) }
+// Refuse cuts all connections of a machine and lets it in under no name until then.
+// Without credentials there are no machines: the name is that of a process, which a
+// client says of itself.
+func (b *Broker) Refuse(name string, until time.Time) { b.gate.refuse(name, until) }
 
 // Online counts the connections that were made with a key.
 func (b *Broker) Online(key string) int { return b.gate.online(key) }

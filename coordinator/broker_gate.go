@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"cmp"
 	"crypto/tls"
 	"encoding/base64"
 	"errors"
@@ -38,6 +39,10 @@ const (
 	// maxOfToken is how many of those one token may have: one that was used up, which
 	// others may have read, must not keep all others from joining.
 	maxOfToken = 4
+	// maxOfKey is how many connections there can be with one key: a machine with 16
+	// worker processes, each of which comes back on a second connection while the
+	// server has not noticed the end of the first, and commands beside them.
+	maxOfKey = 64
 	// maxRefused bounds the names that are refused for a while: on a server without
 	// credentials anybody can think up more.
 	maxRefused = 10_000
@@ -59,8 +64,9 @@ type gate struct {
 	own     map[string]access.Identity // by public key: clients of this process
 	spared  map[string]bool            // their names, which are never refused
 	logins  map[uint64]login           // by the server's number of the connection; some have ended
-	sweep   int                        // look for those when there are as many
-	refused map[string]time.Time       // until when, by name of the process
+	ofKey   map[string]map[uint64]bool // their numbers by key, where there are credentials
+	sweep   int                        // look for those that ended when there are as many
+	refused map[string]time.Time       // until when, by [login.name]
 }
 
 // login is who is behind a connection.
@@ -69,10 +75,14 @@ type login struct {
 	joiner                bool
 }
 
+// name is what drops go by: the machine's, or the process's where nothing is known
+// of machines.
+func (l login) name() string { return cmp.Or(l.machine, l.process) }
+
 func newGate(secure *Secure, log *slog.Logger) *gate {
 	g := &gate{
 		secure: secure, log: log, sweep: sweepLogins, joinerTime: joinerTime,
-		own: map[string]access.Identity{}, spared: map[string]bool{}, logins: map[uint64]login{}, refused: map[string]time.Time{},
+		own: map[string]access.Identity{}, spared: map[string]bool{}, logins: map[uint64]login{}, ofKey: map[string]map[uint64]bool{}, refused: map[string]time.Time{},
 	}
 	if secure != nil {
 		g.permissions = func(role protocol.Role, name string) protocol.Permissions {
@@ -91,6 +101,7 @@ var (
 	errName      = errors.New("the name is not the machine's")
 	errJoiners   = errors.New("too many hold a token at once")
 	errRefused   = errors.New("the name is refused for a while")
+	errMany      = errors.New("too many connections of that machine")
 )
 
 // Check implements [server.Authentication].
@@ -122,17 +133,24 @@ func (g *gate) enter(now time.Time, c server.ClientAuthentication, process strin
 	if _, again := g.logins[id]; again {
 		return nil, errAgain
 	}
-	if until, ok := g.refused[process]; ok && now.Before(until) {
-		return nil, errRefused
-	}
 	if g.secure == nil {
-		g.note(id, login{process: process})
+		l := login{process: process}
+		if g.isRefused(now, l) {
+			return nil, errRefused
+		}
+		g.note(id, l)
 		return nil, nil
 	}
 	l := login{key: opts.Nkey, process: process}
 	who, err := g.identify(opts.Nkey, process, &l)
 	if err != nil {
 		return nil, err
+	}
+	if g.isRefused(now, l) {
+		return nil, errRefused
+	}
+	if l.machine != "" && len(g.ofKey[l.key]) >= maxOfKey && g.standing(l.key) >= maxOfKey {
+		return nil, errMany
 	}
 	p := g.permissions(who.Role, who.Name)
 	user := &server.User{Permissions: &server.Permissions{
@@ -210,6 +228,9 @@ func (g *gate) spare(name string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.spared[name] = true
+	if g.secure != nil {
+		g.spared[protocol.MachineOf(name)] = true
+	}
 }
 
 // note keeps a login, and forgets those that ended now and then: the server tells
@@ -218,12 +239,45 @@ func (g *gate) note(id uint64, l login) {
 	if len(g.logins) >= g.sweep {
 		for old := range g.logins {
 			if g.server.GetClient(old) == nil {
-				delete(g.logins, old)
+				g.forget(old)
 			}
 		}
 		g.sweep = max(sweepLogins, 2*len(g.logins))
 	}
 	g.logins[id] = l
+	if l.key == "" {
+		return
+	}
+	if g.ofKey[l.key] == nil {
+		g.ofKey[l.key] = map[uint64]bool{}
+	}
+	g.ofKey[l.key][id] = true
+}
+
+// forget drops a login that ended. The caller holds g.mu.
+func (g *gate) forget(id uint64) {
+	key := g.logins[id].key
+	delete(g.logins, id)
+	if delete(g.ofKey[key], id); len(g.ofKey[key]) == 0 {
+		delete(g.ofKey, key)
+	}
+}
+
+// standing counts the connections with a key, and forgets those that ended. The
+// caller holds g.mu.
+func (g *gate) standing(key string) int {
+	for id := range g.ofKey[key] {
+		if g.server.GetClient(id) == nil {
+			g.forget(id)
+		}
+	}
+	return len(g.ofKey[key])
+}
+
+// isRefused says whether somebody is refused for a while. The caller holds g.mu.
+func (g *gate) isRefused(now time.Time, l login) bool {
+	until, ok := g.refused[l.name()]
+	return ok && now.Before(until)
 }
 
 // joiners counts the connections of those who hold a token, and of that one's.
@@ -240,15 +294,10 @@ func (g *gate) joiners(key string) (all, own int) {
 	return all, own
 }
 
-func (g *gate) online(key string) (n int) {
+func (g *gate) online(key string) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for id, l := range g.logins {
-		if l.key == key && g.server.GetClient(id) != nil {
-			n++
-		}
-	}
-	return n
+	return g.standing(key)
 }
 
 // cut ends the connections of whom is true for.
@@ -266,10 +315,10 @@ func (g *gate) cut(whom func(login) bool) {
 	}
 }
 
-func (g *gate) refuse(process string, until time.Time) {
+func (g *gate) refuse(who string, until time.Time) {
 	now := time.Now()
 	g.mu.Lock()
-	if g.spared[process] {
+	if g.spared[who] {
 		g.mu.Unlock()
 		return
 	}
@@ -279,8 +328,8 @@ func (g *gate) refuse(process string, until time.Time) {
 		}
 	}
 	if len(g.refused) < maxRefused {
-		g.refused[process] = until
+		g.refused[who] = until
 	}
 	g.mu.Unlock()
-	g.cut(func(l login) bool { return l.process == process })
+	g.cut(func(l login) bool { return l.name() == who && !l.joiner })
 }

@@ -178,7 +178,7 @@ func (k twoFaced) Sign(data []byte) ([]byte, error) {
 	return k.signer.Sign(data)
 }
 
-// TestCut ends the connections of a machine or of a process, and of nobody else.
+// TestCut ends the connections with a key or of a machine, and of nobody else.
 func TestCut(t *testing.T) {
 	b := startSecureBroker(t)
 	w1, w2 := b.join(t, protocol.RoleWorker, "w1"), b.join(t, protocol.RoleWorker, "w2")
@@ -188,12 +188,10 @@ func TestCut(t *testing.T) {
 		cut  func()
 		want string // who is left
 	}{
-		{"a machine", func() { b.Disconnect("w1") }, "w2 w2_a"},
-		{"a process", func() { b.Disconnect("w1_a") }, "w1 w2 w2_a"},
 		{"a key", func() { b.DisconnectKey(publicKey(t, w2)) }, "w1 w1_a"},
-		{"nobody", func() { b.Disconnect("w"); b.Disconnect(""); b.DisconnectKey("") }, "w1 w1_a w2 w2_a"},
-		{"a process that is refused", func() { b.Refuse("w1_a", time.Now().Add(time.Hour)) }, "w1 w2 w2_a"},
-		{"a process called as its machine", func() { b.Refuse("w2", time.Now().Add(time.Hour)) }, "w1 w2_a"},
+		{"nobody", func() { b.DisconnectKey("") }, "w1 w1_a w2 w2_a"},
+		{"the name of a process", func() { b.Refuse("w1_a", time.Now().Add(time.Hour)) }, "w1 w1_a w2 w2_a"},
+		{"a machine that is refused", func() { b.Refuse("w1", time.Now().Add(time.Hour)) }, "w2 w2_a"},
 	} {
 		conns := map[string]*nats.Conn{}
 		for name, key := range map[string]nkeys.KeyPair{"w1": w1, "w1_a": w1, "w2": w2, "w2_a": w2} {
@@ -216,11 +214,12 @@ func TestCut(t *testing.T) {
 			conn.Close()
 		}
 	}
-	dial(w1, "w1_b") // another process of that machine may come in
-	if _, err := tryDial(t, b.URL(), w1, "w1_a", nats.Secure(tlsOf(t, b.certs)), nats.TLSHandshakeFirst()); !errors.Is(err, nats.ErrAuthorization) {
-		t.Errorf("the process that is refused: %v, want %v", err, nats.ErrAuthorization)
+	for _, name := range []string{"w1", "w1_b"} { // whatever it calls its processes
+		if _, err := tryDial(t, b.URL(), w1, name, nats.Secure(tlsOf(t, b.certs)), nats.TLSHandshakeFirst()); !errors.Is(err, nats.ErrAuthorization) {
+			t.Errorf("the machine that is refused, as %s: %v, want %v", name, err, nats.ErrAuthorization)
+		}
 	}
-	b.Refuse("w1_a", time.Now().Add(-time.Second))
+	b.Refuse("w1", time.Now().Add(-time.Second))
 	dial(w1, "w1_a")
 }
 
@@ -239,9 +238,8 @@ func TestCutOpen(t *testing.T) {
 		defer conn.Close()
 		conns[name] = conn
 	}
-	b.Disconnect("w1")
 	b.Refuse("w2", time.Now().Add(time.Hour))
-	for name, in := range map[string]bool{"w1": false, "w2": false, "w3": true} {
+	for name, in := range map[string]bool{"w1": true, "w2": false, "w3": true} {
 		if err := conns[name].FlushTimeout(patience); (err == nil) != in {
 			t.Errorf("%s: %v, want connected %v", name, err, in)
 		}
@@ -572,6 +570,6 @@ func TestForgetsLogins(t *testing.T) {
 	if kept > sweepLogins+1 {
 		t.Errorf("%d logins are kept, of one that stands", kept)
 	}
-	b.Disconnect("stays")
+	b.Refuse("stays", time.Now().Add(time.Hour))
 	wait(t, "disconnect", func() bool { return !stays.IsConnected() })
 }

@@ -53,7 +53,7 @@ func TestClockIsSet(t *testing.T) {
 		{"a job, the clock set back", job, time.Second, -time.Hour, false},
 		{"a job that slept for an hour", job, time.Second, time.Hour, true},
 	} {
-		f, now := newFarm("alpha", params, 1), time.Now()
+		f, now := newFarm("alpha", params, 1, nil), time.Now()
 		tt.begin(f, now)
 		if got := f.IsDue(set(t, now.Add(tt.passed), tt.set)); got != tt.want {
 			t.Errorf("%s: the next job is due: %v, want %v", tt.name, got, tt.want)

@@ -39,14 +39,17 @@ type Config struct {
 	// Version is the program's, for people.
 	Version string
 	Log     *slog.Logger
-	// Refuse, if not nil, has the NATS server refuse a worker until then: it sent
-	// too much that is bad, and is not listened to either.
-	Refuse func(worker string, until time.Time)
+	// Refuse, if not nil, has the NATS server refuse a worker until then, or with
+	// Access a machine: it sent too much that is bad, and is not listened to either.
+	Refuse func(name string, until time.Time)
 	// Unlimited answers everybody, however much is asked and however bad it is: for
 	// measurements that play a farm with a few connections.
 	Unlimited bool
 	// Access, if not nil, lets machines join.
 	Access *Access
+	// Machines says that the server ties the names of processes to machines, as that
+	// of another coordinator does where machines join; with Access it is so anyway.
+	Machines bool
 }
 
 // Coordinator keeps a chain and leases its work out. Make one with [New].
@@ -62,6 +65,7 @@ type Coordinator struct {
 	mu      sync.Mutex // guards what follows, and the order of accepting and announcing
 	farm    *farm
 	limits  *limits
+	guests  *guests
 	pace    pace
 	counted counts
 	waiting sync.WaitGroup // solutions whose write is not synced yet
@@ -78,6 +82,9 @@ func New(cfg Config) (*Coordinator, error) {
 	if cfg.JobsDir == "" || len(cfg.PayScript) == 0 {
 		return nil, errors.New("coordinator: directory for jobs or script to pay to missing")
 	}
+	if len(cfg.PayScript) > protocol.MaxPayScript {
+		return nil, fmt.Errorf("coordinator: script to pay to of %d bytes, at most %d", len(cfg.PayScript), protocol.MaxPayScript)
+	}
 	if err := protocol.CheckName(cfg.Name); err != nil {
 		return nil, fmt.Errorf("coordinator: %w", err)
 	}
@@ -89,10 +96,15 @@ func New(cfg Config) (*Coordinator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("coordinator: %w", err)
 	}
+	each := ofProcess
+	if cfg.Machines = cfg.Machines || cfg.Access != nil; cfg.Machines {
+		each = ofMachine
+	}
 	return &Coordinator{
 		cfg: cfg, log: cfg.Log, publicKey: publicKey, signer: signer,
 		subjects: protocol.NewSubjects(cfg.Params.ID()),
-		limits:   newLimits(),
+		limits:   newLimits(each),
+		guests:   newGuests(),
 		ready:    make(chan struct{}),
 		wake:     make(chan struct{}, 1),
 	}, nil
@@ -165,7 +177,7 @@ func (c *Coordinator) begin(now time.Time) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.farm = newFarm(c.cfg.Name, c.cfg.Params, epoch)
+	c.farm = newFarm(c.cfg.Name, c.cfg.Params, epoch, c.owner)
 	if c.farm.jobs.kept, err = restoreJobs(c.cfg.JobsDir); err != nil {
 		return err
 	}

@@ -26,14 +26,16 @@ type farm struct {
 	refused map[protocol.Code]uint64
 }
 
-func newFarm(name string, params *chain.Params, epoch uint64) *farm {
+// newFarm makes a farm without workers. Drops and the bounds on slots go by what owner
+// makes of a worker's name; nil leaves it.
+func newFarm(name string, params *chain.Params, epoch uint64, owner func(worker string) string) *farm {
 	rolls := defaultRolls
 	if !params.VersionRolling {
 		rolls = 1
 	}
 	return &farm{
 		name: name, spacing: params.Spacing, rolls: rolls,
-		roster:  newRoster(maxLive),
+		roster:  newRoster(maxLive, owner),
 		jobs:    jobBook{epoch: epoch},
 		refused: map[protocol.Code]uint64{},
 	}
@@ -88,6 +90,9 @@ type agreed struct {
 func (f *farm) Join(now time.Time, worker protocol.Join, agreed agreed) protocol.JoinReply {
 	for own := f.roster.Of(worker.Name); len(own) >= maxOfName; own = own[1:] {
 		f.takeAway(own[0])
+	}
+	for all := f.roster.OwnedBy(worker.Name); len(all) >= maxOfMachine; all = all[1:] {
+		f.takeAway(all[0])
 	}
 	terms := termsFor(1, max(worker.DeclaredHS, minRate), f.rolls)
 	s, err := f.roster.Join(now, worker, agreed.secret, terms)
@@ -156,9 +161,8 @@ func (f *farm) Progress(now time.Time, from sender, p *protocol.Progress) protoc
 }
 
 // grant adds what a slot wants to the reply, between a quarter of a lease's worth and
-// two. What
-// came back unsearched is not kept until somebody wants it: whoever reports next is
-// lent it, as far as he holds less than four leases' worth.
+// two. What came back unsearched is not kept until somebody wants it: whoever reports
+// next is lent it, as far as he holds less than four leases' worth.
 func (f *farm) grant(now time.Time, s *slot, p *protocol.Progress, reply *protocol.ProgressReply) {
 	j := f.jobs.Current()
 	if j == nil {
@@ -194,9 +198,9 @@ func (f *farm) Tick(now time.Time) (expired []*lease, silent []*slot) {
 	return expired, silent
 }
 
-// Drop takes all slots of a worker away.
+// Drop takes all slots away of whom a worker belongs to.
 func (f *farm) Drop(worker string) {
-	for _, s := range f.roster.Of(worker) {
+	for _, s := range f.roster.OwnedBy(worker) {
 		f.takeAway(s)
 	}
 }
@@ -233,9 +237,10 @@ func accepted(ask *protocol.Ask) protocol.Reply {
 	return protocol.Reply{Kind: ask.Kind, ID: ask.ID}
 }
 
+// onWire returns leases as messages tell them, as many as fit in one.
 func onWire(leases []*lease) []protocol.Lease {
 	var out []protocol.Lease
-	for _, l := range leases {
+	for _, l := range leases[:min(len(leases), protocol.MaxListed)] {
 		out = append(out, protocol.Lease{
 			ID: l.id, First: protocol.Point(l.interval.first), Points: l.interval.n,
 			ExpiresMS: leaseTime.Milliseconds(),

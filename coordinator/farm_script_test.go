@@ -53,7 +53,7 @@ func (h *farmHistory) begin(s script) string {
 	params := chain.Regtest()
 	params.Spacing = s.duration(s.text("spacing", "30s"))
 	params.VersionRolling = s.text("rolling", "yes") == "yes"
-	h.farm = newFarm("alpha", params, 1)
+	h.farm = newFarm("alpha", params, 1, nil)
 	return line("rolls %d", h.farm.rolls)
 }
 
@@ -62,7 +62,7 @@ func (h *farmHistory) restart(script) string {
 	kept := h.farm.jobs.kept
 	params := chain.Regtest()
 	params.Spacing = h.farm.spacing
-	h.farm = newFarm("alpha", params, h.farm.jobs.epoch+1)
+	h.farm = newFarm("alpha", params, h.farm.jobs.epoch+1, nil)
 	for _, j := range kept {
 		h.farm.jobs.kept = append(h.farm.jobs.kept, restoredJob(j.Job, j.template))
 	}

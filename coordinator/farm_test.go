@@ -45,7 +45,7 @@ func TestFarmLendsNothingTwice(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 5))
 		size := 1 + rng.Uint64N(30_000)
 		now := testStart
-		f := newFarm("alpha", chain.Regtest(), 1)
+		f := newFarm("alpha", chain.Regtest(), 1, nil)
 		started, _ := f.Start(now, templates.On("A", 1e12, now))
 		f.Book(now, started)
 		started.ledger = newLedger(0, size)
@@ -241,7 +241,7 @@ func TestCreditIsGivenOnce(t *testing.T) {
 	templates := newTemplates(t)
 	for seed := range uint64(10) {
 		w := &shareWorld{
-			t: t, rng: rand.New(rand.NewPCG(seed, 6)), now: testStart, farm: newFarm("alpha", chain.Regtest(), 1),
+			t: t, rng: rand.New(rand.NewPCG(seed, 6)), now: testStart, farm: newFarm("alpha", chain.Regtest(), 1, nil),
 			lent: map[protocol.JobID]map[uint32][]protocol.Lease{}, live: map[protocol.JobID]bool{},
 			counted: map[hashing.Header]bool{}, accepted: map[hashing.Header]bool{}, given: map[hashing.Header]bool{},
 			worth: map[uint32]*worth{},

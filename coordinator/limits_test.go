@@ -43,7 +43,7 @@ func TestWhatIsHeldAgainstAWorker(t *testing.T) {
 			{"asked", tt.asked, (*limits).Refused},
 			{"published", tt.published, (*limits).FalseSolution},
 		} {
-			l := newLimits()
+			l := newLimits(ofProcess)
 			l.Admit(testStart, "w")
 			got := never
 			for n := 1; n <= 10_000 && got == never; n++ {
@@ -68,7 +68,7 @@ func TestFaultyDeviceStays(t *testing.T) {
 		every time.Duration
 		drops bool
 	}{{2 * time.Second, false}, {250 * time.Millisecond, true}} {
-		l := newLimits()
+		l := newLimits(ofProcess)
 		dropped := false
 		within := 24 * time.Hour
 		if tt.drops {
@@ -87,7 +87,7 @@ func TestFaultyDeviceStays(t *testing.T) {
 
 // TestDropsDouble drops a worker as soon as it is listened to again.
 func TestDropsDouble(t *testing.T) {
-	l := newLimits()
+	l := newLimits(ofProcess)
 	now := testStart
 	provoke := func() *drop {
 		t.Helper()
@@ -191,7 +191,7 @@ func (w *eagerWorker) step(l *limits, now time.Time, at, step time.Duration) {
 func TestHonestWorkersAreNeverLimited(t *testing.T) {
 	const step = 100 * time.Microsecond
 	for _, roundTrip := range []time.Duration{step, time.Millisecond, 20 * time.Millisecond, 300 * time.Millisecond, 5 * time.Second} {
-		l := newLimits()
+		l := newLimits(ofProcess)
 		w := &eagerWorker{name: "w", roundTrip: roundTrip, inFlight: make([]time.Duration, 32)}
 		for at := time.Duration(0); at < 30*time.Second; at += step {
 			w.step(l, testStart.Add(at), at, step)
@@ -214,7 +214,7 @@ func TestAttackersAreBounded(t *testing.T) {
 	}
 	for seed := range uint64(20) {
 		rng := rand.New(rand.NewPCG(seed, 3))
-		l := newLimits()
+		l := newLimits(ofProcess)
 		honest := &eagerWorker{name: "honest", roundTrip: 5 * time.Millisecond, inFlight: make([]time.Duration, 32)}
 		mix := make([]protocol.Code, 1+rng.IntN(4))
 		bad := false
@@ -264,7 +264,7 @@ func TestAttackersAreBounded(t *testing.T) {
 // TestInventedNamesGainNothing sends each message under another name, beside a
 // fleet that reports every two seconds and a worker that is dropped.
 func TestInventedNamesGainNothing(t *testing.T) {
-	l := newLimits()
+	l := newLimits(ofProcess)
 	const fleet = 10_000
 	name := func(i int) string { return fmt.Sprintf("w%d", i) }
 	for i := range fleet { // all at once: a restart
@@ -307,7 +307,7 @@ func TestInventedNamesGainNothing(t *testing.T) {
 // TestNamesAreForgotten fills the memory at the pace that is allowed: those heard
 // of longest ago go, those with a score last.
 func TestNamesAreForgotten(t *testing.T) {
-	l := newLimits()
+	l := newLimits(ofProcess)
 	now := testStart
 	l.Admit(now, "bad")
 	l.Refused(now, "bad", protocol.BadMAC)
@@ -330,7 +330,7 @@ func TestNamesAreForgotten(t *testing.T) {
 
 // TestNoNames gives no room to what can't be a worker's name.
 func TestNoNames(t *testing.T) {
-	l := newLimits()
+	l := newLimits(ofProcess)
 	for _, name := range []string{"", "a.b", "a b", string(make([]byte, 33)), "ä"} {
 		if code := l.Admit(testStart, name); code != protocol.Malformed || len(l.names) > 0 {
 			t.Errorf("%q: %v, %d names remembered", name, code, len(l.names))
@@ -349,7 +349,7 @@ func TestJoinsAndSharesHaveMeasuresOfTheirOwn(t *testing.T) {
 		{protocol.KindJoin, joinStart, joinRate, joinBurst},
 		{protocol.KindShare, shareStart, shareRate, shareBurst},
 	} {
-		l := newLimits()
+		l := newLimits(ofProcess)
 		l.Admit(testStart, "w")
 		count := func(now time.Time) (n int) {
 			for l.AdmitKind(now, "w", tt.kind) {
@@ -374,7 +374,7 @@ func TestJoinsAndSharesHaveMeasuresOfTheirOwn(t *testing.T) {
 // TestSlotsOfAName joins under one name more often than anybody has to: its oldest
 // slot goes each time, with its lease, and the others' stay.
 func TestSlotsOfAName(t *testing.T) {
-	f := newFarm("alpha", chain.Regtest(), 1)
+	f := newFarm("alpha", chain.Regtest(), 1, nil)
 	started, _ := f.Start(testStart, newTemplates(t).On("A", 1e12, testStart))
 	f.Book(testStart, started)
 	join := func(name string) uint32 {

@@ -62,6 +62,7 @@ type nodeConfig struct {
 	// unlimited leaves out the limits; refuse is told of who is dropped.
 	unlimited bool
 	refuse    func(worker string, until time.Time)
+	log       *slog.Logger // nil: the test's
 	// access, where it is given, makes what lets machines join, with the server that
 	// the node connects to.
 	access func(*node) *Access
@@ -134,6 +135,9 @@ func openNode(t *testing.T, cfg nodeConfig) *node {
 	if cfg.jobs == "" {
 		cfg.jobs = t.TempDir()
 	}
+	if cfg.log == nil {
+		cfg.log = testLog(t)
+	}
 	n := &node{t: t, cfg: cfg}
 	var err error
 	if n.store, err = store.Open(store.Options{Dir: cfg.dir, Network: cfg.params.ID(), FS: cfg.fs}); err != nil {
@@ -157,7 +161,7 @@ func openNode(t *testing.T, cfg nodeConfig) *node {
 	}
 	n.Coordinator, err = New(Config{
 		Params: cfg.params, Name: cfg.name, Chain: n.chain, Store: n.store, JobsDir: cfg.jobs, Conn: n.conn, Key: cfg.key,
-		PayScript: payScript, Data: "data of " + cfg.name, Version: "test", Log: testLog(t),
+		PayScript: payScript, Data: "data of " + cfg.name, Version: "test", Log: cfg.log,
 		Unlimited: cfg.unlimited, Refuse: cfg.refuse, Access: admits,
 	})
 	if err != nil {
@@ -253,7 +257,7 @@ func (h *hand) verify(msg *nats.Msg) {
 	if strings.Contains(msg.Subject, ".solved.") {
 		return
 	}
-	class := protocol.InReply
+	var class protocol.Class
 	switch {
 	case msg.Subject == h.inbox:
 		h.verifyReply(msg)
@@ -272,11 +276,7 @@ func (h *hand) verify(msg *nats.Msg) {
 func (h *hand) verifyReply(msg *nats.Msg) {
 	h.t.Helper()
 	for i, asked := range h.asked {
-		class := protocol.InReply
-		if strings.Contains(asked.Subject, ".ask.") {
-			class = protocol.ReplyTo(asked)
-		}
-		if protocol.Verify(h.node.PublicKey(), class, msg.Header.Get(protocol.SignatureHeader), msg.Data) == nil {
+		if protocol.Verify(h.node.PublicKey(), protocol.ReplyTo(asked), msg.Header.Get(protocol.SignatureHeader), msg.Data) == nil {
 			h.asked = slices.Delete(h.asked, i, i+1)
 			return
 		}

@@ -122,6 +122,7 @@ func forbidden() []deed {
 		sub(beta, "all replies", "_INBOX.>"),
 		sub(beta, "everything", ">"),
 		pub(alpha, "another coordinator's job", s.Job(beta)),
+		pub(alpha, "a solution", s.Solved(alpha)),
 		sub(alpha, "a worker's replies", protocol.InboxPrefix(worker)+".>"),
 
 		pub(joiner, "a worker's request", s.Ask(alpha, joiner)),
@@ -162,7 +163,7 @@ func needed(inboxOf func(who string) string) []deed {
 	add(seer, []string{s.Get(alpha), s.Get(beta), protocol.PingSubject}, []string{s.SolvedAny(), s.Block("*"), s.Tx("*"), s.Block(alpha)})
 	for _, name := range []string{alpha, beta} {
 		add(name, []string{
-			s.Job(name), s.Solved(name), s.Block(name), s.Tx(name), s.Get(beta), protocol.PingSubject,
+			s.Job(name), s.Block(name), s.Tx(name), s.Get(beta), protocol.PingSubject,
 			protocol.InboxPrefix(worker) + ".x.y", "_INBOX.x",
 		}, []string{
 			s.AskAny(name), s.Get(name), s.Enrol(name), s.Admin(name), s.SolvedAny(), s.Block("*"), s.Tx("*"),
@@ -197,6 +198,9 @@ func TestPermissions(t *testing.T) {
 			t.Parallel()
 			r := start(t)
 			all := r.all(t)
+			if got := all.MaxPayload(); got != access.MaxPayload {
+				t.Errorf("messages of up to %d bytes, want %d", got, access.MaxPayload)
+			}
 			conns := map[string]*nats.Conn{}
 			as := func(who string) *nats.Conn {
 				if conns[who] == nil {

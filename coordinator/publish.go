@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/micro"
 
+	"github.com/jbcnet/jbc/coordinator/access"
 	"github.com/jbcnet/jbc/coordinator/protocol"
 )
 
@@ -29,18 +29,25 @@ func (c *Coordinator) respond(request *nats.Msg, m protocol.Message) {
 		return
 	}
 	msg := &nats.Msg{Subject: request.Reply, Data: protocol.Encode(m), Header: nats.Header{}}
-	class := protocol.InReply
-	if strings.HasPrefix(request.Subject, c.subjects.Ask(c.cfg.Name, "")) {
-		class = protocol.ReplyTo(request)
-	}
-	if err := c.send(class, msg); err != nil {
+	if err := c.send(protocol.ReplyTo(request), msg); err != nil {
 		c.log.Debug("not answered", "subject", request.Subject, "err", err)
 	}
 }
 
+// send signs and sends. That a message is too long for everybody who could read it
+// is a mistake of this program, and no secret.
 func (c *Coordinator) send(class protocol.Class, msg *nats.Msg) error {
+	if len(msg.Data) > protocol.MaxMessage {
+		c.log.Error("a message of this coordinator is too long to be sent", "subject", msg.Subject, "bytes", len(msg.Data), "most", protocol.MaxMessage)
+		return protocol.Oversized
+	}
 	msg.Header.Set(protocol.SignatureHeader, c.signer.Sign(class, msg.Data))
-	return c.cfg.Conn.PublishMsg(msg)
+	err := c.cfg.Conn.PublishMsg(msg)
+	if errors.Is(err, nats.ErrMaxPayload) {
+		c.log.Error("the NATS server takes only shorter messages than this coordinator's", "subject", msg.Subject, "bytes", msg.Size(),
+			"most", c.cfg.Conn.MaxPayload(), "hint", fmt.Sprintf("set its max_payload to %d or more", access.MaxPayload))
+	}
+	return err
 }
 
 // watchConnection says once when the server is lost and once when it is back,
@@ -103,72 +110,6 @@ func (c *Coordinator) republish() {
 		c.publish(subject, protocol.ToWorkers, &current.Job)
 	}
 }
-
-// pingTime is how long the answers to a discovery ping are waited for.
-const pingTime = 300 * time.Millisecond
-
-// advertise answers discovery with who this coordinator is, as long as ctx
-// lasts. It returns an error when another coordinator of the network has its
-// name.
-func (c *Coordinator) advertise(ctx context.Context) error {
-	for {
-		if err := c.waitConnected(ctx); err != nil {
-			return nil
-		}
-		if err := c.checkName(ctx); err != nil {
-			return err
-		}
-		service, err := c.addService()
-		if err == nil {
-			<-ctx.Done()
-			if err := service.Stop(); err != nil {
-				c.log.Debug("advertise", "err", err)
-			}
-			return nil
-		}
-		switch conn := c.cfg.Conn; {
-		case ctx.Err() != nil || conn.IsClosed(): // which watchLink reports
-			return nil
-		case conn.IsConnected():
-			return fmt.Errorf("advertise: %w", err)
-		}
-	}
-}
-
-// checkName returns an error when another coordinator of the network has this one's
-// name. Where credentials of its own keep that name for it nobody is asked: whoever
-// joined as a coordinator could keep it from starting by what it answers.
-func (c *Coordinator) checkName(ctx context.Context) error {
-	if c.cfg.Access != nil {
-		return nil
-	}
-	found, err := protocol.Discover(ctx, c.cfg.Conn, pingTime)
-	if err != nil && ctx.Err() == nil {
-		c.log.Debug("discovery", "err", err)
-	}
-	for _, other := range found {
-		if other.Network == c.cfg.Params.ID() && other.Name == c.cfg.Name && other.Key != c.publicKey {
-			return fmt.Errorf("%w: %q on %s", ErrNameTaken, c.cfg.Name, c.cfg.Conn.ConnectedUrlRedacted())
-		}
-	}
-	return nil
-}
-
-func (c *Coordinator) addService() (micro.Service, error) {
-	return micro.AddService(c.cfg.Conn, micro.Config{
-		Name:        protocol.ServiceName,
-		Version:     protocol.ServiceVersion,
-		Description: "JBC coordinator " + c.cfg.Name,
-		Metadata: map[string]string{
-			protocol.MetaNetwork: c.cfg.Params.ID(),
-			protocol.MetaName:    c.cfg.Name,
-			protocol.MetaKey:     c.publicKey,
-		},
-	})
-}
-
-// ErrNameTaken says that another coordinator of the network has this one's name.
-var ErrNameTaken = fmt.Errorf("another coordinator has this name")
 
 // waitConnected returns when there is a server, or the context's error.
 func (c *Coordinator) waitConnected(ctx context.Context) error {

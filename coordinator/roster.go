@@ -50,9 +50,11 @@ func (s *slot) termsNumbered(n uint64) (protocol.Terms, bool) {
 type roster struct {
 	slots   map[uint32]*slot
 	byName  map[string][]*slot // of each worker, the oldest first
-	resting restingNumbers     // a heap
-	next    uint32             // the lowest number never given
-	limit   uint32
+	byOwner map[string][]*slot // of each owner, the oldest first
+	owner   func(worker string) string
+	resting restingNumbers // a heap
+	next    uint32         // the lowest number never given
+	limit   int            // of slots at once
 }
 
 type restingNumber struct {
@@ -78,19 +80,32 @@ func (h *restingNumbers) Pop() any {
 	return x
 }
 
-func newRoster(limit uint32) *roster {
-	return &roster{slots: map[uint32]*slot{}, byName: map[string][]*slot{}, limit: min(limit, maxSlots)}
+// newRoster makes a roster with room for so many slots at once. owner returns whom a
+// worker belongs to; nil says to itself.
+func newRoster(limit int, owner func(worker string) string) *roster {
+	if owner == nil {
+		owner = func(worker string) string { return worker }
+	}
+	return &roster{
+		slots: map[uint32]*slot{}, byName: map[string][]*slot{}, byOwner: map[string][]*slot{},
+		owner: owner, limit: min(limit, maxSlots),
+	}
 }
 
 // Join gives a worker a slot, or returns [protocol.Full].
 func (r *roster) Join(now time.Time, worker protocol.Join, secret []byte, terms protocol.Terms) (*slot, error) {
+	if len(r.slots) >= r.limit {
+		return nil, protocol.Full
+	}
 	number, ok := r.freeNumber(now)
 	if !ok {
 		return nil, protocol.Full
 	}
 	s := &slot{number: number, worker: worker, secret: secret, heard: now, terms: terms, meter: newShareMeter(now)}
 	r.slots[number] = s
+	owner := r.owner(worker.Name)
 	r.byName[worker.Name] = append(r.byName[worker.Name], s)
+	r.byOwner[owner] = append(r.byOwner[owner], s)
 	return s, nil
 }
 
@@ -98,7 +113,7 @@ func (r *roster) freeNumber(now time.Time) (uint32, bool) {
 	if len(r.resting) > 0 && !r.resting[0].until.After(now) {
 		return heap.Pop(&r.resting).(restingNumber).number, true
 	}
-	if r.next >= r.limit {
+	if r.next >= maxSlots {
 		return 0, false
 	}
 	r.next++
@@ -124,13 +139,18 @@ func (r *roster) Heard(now time.Time, number uint32, from sender) (*slot, error)
 func (r *roster) Leave(number uint32) {
 	if s := r.slots[number]; s != nil {
 		delete(r.slots, number)
-		own := r.byName[s.worker.Name]
-		if own = slices.DeleteFunc(own, func(o *slot) bool { return o == s }); len(own) > 0 {
-			r.byName[s.worker.Name] = own
-		} else {
-			delete(r.byName, s.worker.Name)
-		}
+		without(r.byName, s.worker.Name, s)
+		without(r.byOwner, r.owner(s.worker.Name), s)
 		heap.Push(&r.resting, restingNumber{number, s.heard.Add(slotRest)})
+	}
+}
+
+// without takes a slot off the list of that key.
+func without(lists map[string][]*slot, key string, s *slot) {
+	if own := slices.DeleteFunc(lists[key], func(o *slot) bool { return o == s }); len(own) > 0 {
+		lists[key] = own
+	} else {
+		delete(lists, key)
 	}
 }
 
@@ -152,6 +172,9 @@ func (r *roster) Live(now time.Time) []*slot {
 
 // Of returns a worker's slots, the oldest first.
 func (r *roster) Of(worker string) []*slot { return slices.Clone(r.byName[worker]) }
+
+// OwnedBy returns all slots of whom a worker belongs to, the oldest first.
+func (r *roster) OwnedBy(worker string) []*slot { return slices.Clone(r.byOwner[r.owner(worker)]) }
 
 // From goes through the slots by number, from the first that is not below number
 // on. Numbers are given out from the lowest, so there are few gaps.

@@ -29,7 +29,7 @@ type rosterHistory struct {
 func (h *rosterHistory) run(s script) string {
 	switch s.d.Cmd {
 	case "roster": // roster limit=N
-		h.roster = newRoster(uint32(s.number("limit", maxSlots)))
+		h.roster = newRoster(int(s.number("limit", maxSlots)), nil)
 		return line("room for %d", h.roster.limit)
 	case "join": // join WORKER
 		got, err := h.roster.Join(h.now, protocol.Join{Name: s.word(0)}, secretOf(s.word(0)), protocol.Terms{})

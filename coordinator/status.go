@@ -16,13 +16,23 @@ import (
 	"github.com/jbcnet/jbc/hashing"
 )
 
-// statusBytes is how many bytes of workers a page of the status lists, well within
-// what a message may have.
-const statusBytes = protocol.MaxMessage / 2
+// What a page of the status lists: together with all else in a reply it fits in a
+// message, and so does the largest worker that there can be.
+const (
+	statusBytes  = protocol.MaxMessage / 2 // of workers
+	droppedBytes = protocol.MaxMessage / 4 // of those that are dropped
+	statusLeases = 16                      // of one worker
+	// statusWorkers is how many are looked at, which is done under the lock; they take
+	// some 250 bytes each.
+	statusWorkers = 48
+)
 
 // answerGet answers an observer. Blocks are read without the lock: the chain has
 // its own, and no solution should wait for a disk.
 func (c *Coordinator) answerGet(msg *nats.Msg) error {
+	if !c.heedsGet(time.Now(), msg) {
+		return nil
+	}
 	var get protocol.Get
 	kind, err := protocol.KindOf(msg.Data)
 	switch {
@@ -40,6 +50,7 @@ func (c *Coordinator) answerGet(msg *nats.Msg) error {
 		c.mu.Lock()
 		st := c.status(time.Now(), get.From)
 		c.mu.Unlock()
+		fitStatus(st)
 		c.respond(msg, &protocol.StatusReply{Reply: accepted(&get.Ask), Status: st})
 		return nil
 	}
@@ -52,8 +63,8 @@ func (c *Coordinator) answerGet(msg *nats.Msg) error {
 	return nil
 }
 
-// status returns the state of the farm, its workers from a slot on. The caller
-// holds c.mu.
+// status returns the state of the farm, with as many workers from a slot on as a page
+// may have, see [fitStatus]. The caller holds c.mu.
 func (c *Coordinator) status(now time.Time, from uint32) *protocol.Status {
 	tip := c.cfg.Chain.Tip()
 	st := &protocol.Status{
@@ -67,20 +78,39 @@ func (c *Coordinator) status(now time.Time, from uint32) *protocol.Status {
 	if j := c.farm.jobs.Current(); j != nil {
 		st.Job = j.JobID
 	}
-	size := 0
 	if from == 0 {
 		st.Dropped = droppedStatus(c.limits.Dropped(now))
 	}
 	for s := range c.farm.roster.From(from) {
-		w := c.farm.workerStatus(now, s)
-		encoded, _ := json.Marshal(w) // as the reply will be: texts are longer there than here
-		if size += len(encoded); size > statusBytes && len(st.Workers) > 0 {
+		if len(st.Workers) == statusWorkers {
 			st.Next = s.number
 			break
 		}
-		st.Workers = append(st.Workers, w)
+		st.Workers = append(st.Workers, c.farm.workerStatus(now, s))
 	}
 	return st
+}
+
+// fitStatus leaves the workers that do not fit in a message to the next page, and
+// leaves out who is dropped and does not fit.
+func fitStatus(st *protocol.Status) {
+	if n := fitting(st.Workers, statusBytes); n < len(st.Workers) {
+		st.Next, st.Workers = st.Workers[n].Slot, st.Workers[:n]
+	}
+	st.Dropped = st.Dropped[:fitting(st.Dropped, droppedBytes)]
+}
+
+// fitting returns how many of all can be told within so many bytes of JSON, where
+// texts are longer than here.
+func fitting[T any](all []T, most int) int {
+	size := 0
+	for i := range all {
+		encoded, _ := json.Marshal(&all[i]) // numbers and texts only
+		if size += len(encoded) + 1; size > most {
+			return i
+		}
+	}
+	return len(all)
 }
 
 func droppedStatus(drops []*drop) []protocol.DroppedStatus {
@@ -100,7 +130,8 @@ func (f *farm) workerStatus(now time.Time, s *slot) protocol.WorkerStatus {
 	}
 	w.MeasuredHS, w.MeasuredErr = s.meter.Rate(now)
 	if j := f.jobs.Current(); j != nil {
-		for _, l := range j.ledger.LeasesOf(s.number) {
+		own := j.ledger.LeasesOf(s.number)
+		for _, l := range own[:min(len(own), statusLeases)] {
 			w.Leases = append(w.Leases, protocol.LeaseStatus{Lease: onWire([]*lease{l})[0], Done: l.done})
 		}
 	}

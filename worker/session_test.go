@@ -391,7 +391,7 @@ func TestRepliesMustFitTheirRequests(t *testing.T) {
 		class protocol.Class
 	}{
 		{protocol.Reply{Kind: "nothing", ID: id + 1}, class}, {protocol.Reply{Kind: "other", ID: id}, class},
-		{good, protocol.InReply}, {good, protocol.ToWorkers}, {good, protocol.ReplyTo(forgery)}, {good, protocol.ReplyTo(other)},
+		{good, "reply"}, {good, protocol.ToWorkers}, {good, protocol.ReplyTo(forgery)}, {good, protocol.ReplyTo(other)},
 	} {
 		s.onReply(now, id.String(), c.signed("", tt.class, &tt.reply, c.key))
 	}

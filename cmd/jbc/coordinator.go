@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -156,6 +157,7 @@ func (f *coordinatorFlags) newCoordinator(s *shell, params *chain.Params, dir *d
 	cfg := coordinator.Config{
 		Params: params, Name: f.name, Chain: dir.chain, Store: dir.store, JobsDir: filepath.Join(dir.path, "jobs"), Conn: farm.conn, Key: key,
 		Access:    farm.access,
+		Machines:  f.place.member != nil,
 		PayScript: script, Data: f.data, Version: buildVersion(), Log: s.log,
 	}
 	if farm.broker != nil {
@@ -200,7 +202,7 @@ func (f *coordinatorFlags) connectExternal(s *shell, dir *dataDir) (*farmConn, e
 		return nil, err
 	}
 	return &farmConn{url: f.nats.url, dial: func(_ protocol.Role, name string) (*nats.Conn, error) {
-		return dial(f.nats.url, name, s.log, opts)
+		return dial(f.nats.url, name, s.log, slices.Concat(opts, patient()))
 	}}, dir.disown()
 }
 

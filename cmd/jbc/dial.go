@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/jbcnet/jbc/coordinator/access"
 	"github.com/jbcnet/jbc/coordinator/protocol"
 )
 
@@ -22,6 +23,13 @@ func dial(server, name string, log *slog.Logger, opts []nats.Option) (*nats.Conn
 		return nil, withHint(fmt.Errorf("NATS server %s: %w", redact(server), withoutURL(err)), "an address looks like nats://HOST:4222; credentials come from NATS_CREDS, NATS_NKEY or NATS_USER and NATS_PASSWORD")
 	}
 	return conn, nil
+}
+
+// patient are the options of a coordinator's own connection: a server that thousands
+// come back to at once may take seconds to answer, and the coordinator must not hang
+// up on it for that.
+func patient() []nats.Option {
+	return []nats.Option{nats.PingInterval(access.PingInterval), nats.MaxPingsOutstanding(access.MaxPings + 1)}
 }
 
 // logErrors takes a connection's own errors into log; NATS would write them to

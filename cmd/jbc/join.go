@@ -238,7 +238,7 @@ func (e *enrolment) unreached(tried []attempt, now time.Time) error {
 	first := slices.MinFunc(tried, func(a, b attempt) int { return cmp.Compare(rank(a.err), rank(b.err)) })
 	switch text, hint := protocol.Explain(first.err); rank(first.err) {
 	case 0: // the key of an earlier attempt is kept: the server may only have had too many joiners
-		return withHint(fmt.Errorf("the coordinator %s at %s does not know this token: it was revoked, or long ago%s", e.token.Coordinator, first.address, e.expired(now)), hintNewToken)
+		return withHint(fmt.Errorf("the coordinator %s at %s does not know this token, which was revoked or long ago, or too many are joining there just now%s", e.token.Coordinator, first.address, e.expired(now)), "run the same command again in a minute; else "+hintNewToken)
 	case 1:
 		return withHint(fmt.Errorf("something else answers at %s: %w", first.address, access.ErrNotPinned),
 			"is that address the coordinator's, and the token its own? If its data directory was made anew, "+hintNewToken)
@@ -297,18 +297,19 @@ func (e *enrolment) trade(ctx context.Context, conn *nats.Conn) (*access.Members
 	}
 	ctx, cancel := context.WithTimeout(ctx, enrolTime)
 	defer cancel()
-	msg, err := conn.RequestWithContext(ctx, protocol.NewSubjects(e.token.Network).Enrol(e.token.Coordinator), protocol.Encode(ask))
+	request := &nats.Msg{Subject: protocol.NewSubjects(e.token.Network).Enrol(e.token.Coordinator), Data: protocol.Encode(ask)}
+	msg, err := conn.RequestMsgWithContext(ctx, request)
 	if err != nil {
 		return nil, withHint(fmt.Errorf("the coordinator %s does not answer: %w", e.token.Coordinator, err), "run the same command again: the token is still good for this machine")
 	}
-	return e.read(ask, msg)
+	return e.read(ask, request, msg)
 }
 
-// read makes a place of a reply that the coordinator signed.
-func (e *enrolment) read(ask *protocol.Enrol, msg *nats.Msg) (*access.Membership, error) {
+// read makes a place of the reply that the coordinator signed to that request.
+func (e *enrolment) read(ask *protocol.Enrol, request, msg *nats.Msg) (*access.Membership, error) {
 	from := "coordinator " + e.token.Coordinator
 	var reply protocol.EnrolReply
-	if err := protocol.Verify(e.token.Key, protocol.InReply, msg.Header.Get(protocol.SignatureHeader), msg.Data); err != nil {
+	if err := protocol.Verify(e.token.Key, protocol.ReplyTo(request), msg.Header.Get(protocol.SignatureHeader), msg.Data); err != nil {
 		return nil, fmt.Errorf("%s: %w", from, err)
 	}
 	if err := protocol.Decode(msg.Data, &reply); err != nil {

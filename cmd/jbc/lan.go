@@ -101,6 +101,8 @@ func (f *coordinatorFlags) checkLAN() error {
 	switch host, _, err := net.SplitHostPort(f.listen); {
 	case !f.lan:
 		return nil
+	case f.place.member != nil:
+		return usageError(errors.New("--lan tells of the embedded NATS server, and --join goes to another coordinator's"), "leave one of them out")
 	case f.nats.url != "":
 		return usageError(errors.New("--lan tells of the embedded NATS server, and --nats names another"), "leave one of them out")
 	case err == nil && coordinator.IsLoopback(host):

@@ -142,11 +142,12 @@ func (o *observer) ask(ctx context.Context, get *protocol.Get, answer reply) err
 func (o *observer) request(ctx context.Context, subject string, id protocol.Point, question protocol.Message, answer reply) error {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	msg, err := o.conn.RequestWithContext(ctx, subject, protocol.Encode(question))
+	asked := &nats.Msg{Subject: subject, Data: protocol.Encode(question)}
+	msg, err := o.conn.RequestMsgWithContext(ctx, asked)
 	if err != nil {
 		return withHint(fmt.Errorf("coordinator %s: %w", o.found.Name, err), "is it still running? jbc status tries again")
 	}
-	if err := protocol.Verify(o.found.Key, protocol.InReply, msg.Header.Get(protocol.SignatureHeader), msg.Data); err != nil {
+	if err := protocol.Verify(o.found.Key, protocol.ReplyTo(asked), msg.Header.Get(protocol.SignatureHeader), msg.Data); err != nil {
 		return fmt.Errorf("coordinator %s: %w", o.found.Name, err)
 	}
 	if err := protocol.Decode(msg.Data, answer); err != nil {

@@ -25,6 +25,9 @@ func (p *placeFlags) take(s *shell, f *coordinatorFlags) (err error) {
 	if given := f.nats.given(s); f.nats.url != "" || given != "" {
 		return usageError(errors.New("--join and a NATS server of your own are both given"), "leave one of them out")
 	}
+	if len(f.advertise) > 0 || f.secure {
+		return usageError(errors.New("--advertise or --secure is for the embedded NATS server, and --join goes to another coordinator's"), "leave one of them out")
+	}
 	if f.mine {
 		return usageError(errors.New("--mine is given, and this machine joined as a coordinator, which may not mine"), "join as a worker too, and start jbc worker")
 	}
@@ -51,6 +54,6 @@ func (p *placeFlags) connect(s *shell) *farmConn {
 		if err != nil {
 			return nil, err
 		}
-		return dial(p.member.URL(), name, s.log, opts)
+		return dial(p.member.URL(), name, s.log, append(opts, patient()...))
 	}}
 }

@@ -19,7 +19,7 @@ const (
 	// kept, so that whoever comes with one hears what became of it.
 	keepOver = 7 * 24 * time.Hour
 	// page is how many entries a list tells at once, what one message may hold.
-	page = 64
+	page = 32
 )
 
 // token is the record of one token: never its seed, which only its text holds.

@@ -43,6 +43,7 @@ type Certs struct {
 	mu    sync.Mutex
 	hosts []string // that the leaf has to be good for
 	leaf  keyPair
+	tried time.Time // when a handshake last asked for another leaf
 }
 
 // keyPair is a certificate and its key.
@@ -183,10 +184,15 @@ func (c *Certs) good(now time.Time) bool {
 
 // Config returns how a server shows these certificates, the leaf of the moment and
 // the CA, which joiners know by its fingerprint.
-func (c *Certs) Config() *tls.Config {
+func (c *Certs) Config() *tls.Config { return c.config(time.Now) }
+
+func (c *Certs) config(now func() time.Time) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			if at := now(); c.isOver(at) { // the machine slept through the time to renew it
+				_, _ = c.Renew(at, nil) // whoever looks after it says what is wrong
+			}
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			return &tls.Certificate{
@@ -195,6 +201,18 @@ func (c *Certs) Config() *tls.Config {
 			}, nil
 		},
 	}
+}
+
+// isOver says whether the leaf is not valid and another is to be tried for, which
+// strangers bring about once a minute at the most.
+func (c *Certs) isOver(now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !now.Before(c.leaf.cert.NotBefore) && !now.After(c.leaf.cert.NotAfter) || now.Sub(c.tried).Abs() < time.Minute {
+		return false
+	}
+	c.tried = now
+	return true
 }
 
 // CA returns the CA's certificate as PEM.

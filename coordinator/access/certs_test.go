@@ -26,7 +26,7 @@ func shake(t *testing.T, c *Certs, ca, name string, now time.Time) (*x509.Certif
 	client := tls.Client(ours, &tls.Config{
 		RootCAs: pool, ServerName: name, MinVersion: tls.VersionTLS13, Time: func() time.Time { return now },
 	})
-	server := tls.Server(theirs, c.Config())
+	server := tls.Server(theirs, c.config(func() time.Time { return now }))
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -148,6 +148,23 @@ func TestRenew(t *testing.T) {
 				t.Errorf("and once more = %v, %v, want false", got, err)
 			}
 		})
+	}
+}
+
+// TestSleptThroughRenewal shows a good leaf to whoever comes first after a machine was
+// suspended for longer than the last one lasted.
+func TestSleptThroughRenewal(t *testing.T) {
+	now := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	c, err := OpenCerts(filepath.Join(t.TempDir(), "tls"), []string{"192.0.2.7"}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, asleep := range []time.Duration{leafLife + time.Hour, 3 * leafLife} {
+		for _, name := range []string{ServerName, "192.0.2.7"} {
+			if _, err := shake(t, c, c.CA(), name, now.Add(asleep)); err != nil {
+				t.Errorf("after %v to %s: %v", asleep, name, err)
+			}
+		}
 	}
 }
 

@@ -95,6 +95,15 @@ func (k *Keeper) Enrol(now time.Time, e *protocol.Enrol) (Identity, error) {
 	return Identity{m.Role, m.Name}, err
 }
 
+// Proves says whether the sender of e holds the seed of a token that is known here,
+// whatever became of it.
+func (k *Keeper) Proves(e *protocol.Enrol) bool {
+	k.mu.RLock()
+	_, known := k.book.tokens[e.Token]
+	k.mu.RUnlock()
+	return known && proven(e)
+}
+
 // Revoke takes back what goes by that token id, machine name or public key and
 // returns it as it is from now on. A refusal wraps a [protocol.Code].
 func (k *Keeper) Revoke(now time.Time, what string) (entries []protocol.AccessStatus, err error) {

@@ -9,8 +9,10 @@ import (
 )
 
 // MaxMessage is the most bytes a control message may have. It is checked before
-// anything is parsed.
-const MaxMessage = 64 << 10
+// anything is parsed. Whatever this package lets be said fits, and hardly more: the
+// server holds what it sends to everybody, such as solutions, once for each who is
+// slow to read.
+const MaxMessage = 16 << 10
 
 // Message is what every message of this package can do.
 type Message interface {

@@ -225,7 +225,7 @@ func FuzzList(f *testing.F) {
 			if err == nil {
 				t.Fatalf("%q is read, and is no array", data)
 			}
-		case len(all) > maxListed:
+		case len(all) > MaxListed:
 			if err == nil {
 				t.Fatalf("%q has %d elements and is read", data, len(all))
 			}

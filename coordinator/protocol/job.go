@@ -21,8 +21,12 @@ const MaxRolls = hashing.MaxVersions
 const (
 	extranonceSize  = 4
 	maxBranch       = 32
-	maxCoinbaseHalf = 16 << 10
+	maxCoinbaseHalf = 1 << 10 // of which twice as much is sent: hex
 )
+
+// MaxPayScript is the longest script that a coinbase can pay to: next to it are a
+// witness commitment and a text of 100 bytes at the most.
+const MaxPayScript = maxCoinbaseHalf - 256
 
 // JobID names a job of one coordinator. Epochs count its starts and numbers the
 // jobs of an epoch, so the pair only ever grows.

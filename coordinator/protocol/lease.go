@@ -17,7 +17,7 @@ type Lease struct {
 }
 
 func checkLeases(leases []Lease) error {
-	if len(leases) > maxListed {
+	if len(leases) > MaxListed {
 		return fmt.Errorf("%d leases", len(leases))
 	}
 	for _, l := range leases {
@@ -68,7 +68,7 @@ func (p *Progress) Validate() error {
 	if err := p.Sitting.check(); err != nil {
 		return err
 	}
-	if len(p.Leases) > maxListed {
+	if len(p.Leases) > MaxListed {
 		return fmt.Errorf("%d leases", len(p.Leases))
 	}
 	return checkRate(p.RateHS)
@@ -89,7 +89,7 @@ func (r *ProgressReply) Validate() error {
 	if err := r.Reply.Validate(); err != nil || r.Code != OK {
 		return err
 	}
-	if len(r.Gone) > maxListed {
+	if len(r.Gone) > MaxListed {
 		return fmt.Errorf("%d leases gone", len(r.Gone))
 	}
 	if err := r.Terms.check(); err != nil {

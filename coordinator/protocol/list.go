@@ -5,17 +5,17 @@ import (
 	"fmt"
 )
 
-// maxListed is the most elements that any list of a message may have.
-const maxListed = 64
+// MaxListed is the most elements that any list of a message may have.
+const MaxListed = 64
 
-// list is a slice of at most [maxListed] elements. They are counted before room
+// list is a slice of at most [MaxListed] elements. They are counted before room
 // is made for them: three bytes of JSON can stand for an element of forty.
 type list[T any] []T
 
 // UnmarshalJSON implements [json.Unmarshaler].
 func (l *list[T]) UnmarshalJSON(data []byte) error {
-	if n := elements(data); n > maxListed {
-		return fmt.Errorf("list of %d elements, at most %d", n, maxListed)
+	if n := elements(data); n > MaxListed {
+		return fmt.Errorf("list of %d elements, at most %d", n, MaxListed)
 	}
 	return json.Unmarshal(data, (*[]T)(l))
 }

@@ -63,7 +63,7 @@ func (s Subjects) Permissions(role Role, name, home string) Permissions {
 	case RoleCoordinator:
 		return Permissions{
 			Publish: []string{
-				s.Job(name), s.Solved(name), s.Block(name), s.Tx(name), s.Get("*"),
+				s.Job(name), s.Block(name), s.Tx(name), s.Get("*"),
 				PingSubject, "_INBOX.>", // replies go to everybody's inbox
 			},
 			Subscribe: []string{
@@ -109,6 +109,12 @@ func CheckMachineName(name string) error {
 func MakeMachineName(text string) string {
 	name := strings.ReplaceAll(MakeName(text), "_", "-")
 	return name[:min(len(name), MaxMachineName)]
+}
+
+// MachineOf returns the machine that a process of that name belongs to.
+func MachineOf(name string) string {
+	machine, _, _ := strings.Cut(name, "_")
+	return machine
 }
 
 // OwnsName says whether a machine may call one of its processes name.

@@ -24,7 +24,7 @@ func TestPermissionLists(t *testing.T) {
 			"job.* solved.* _INBOX.n.> solved.* block.* tx.* _INBOX.n.>",
 		},
 		{
-			RoleCoordinator, "job.n solved.n block.n tx.n get.* $SRV.PING.jbc-coordinator _INBOX.>",
+			RoleCoordinator, "job.n block.n tx.n get.* $SRV.PING.jbc-coordinator _INBOX.>",
 			"ask.n.* get.n enrol.n admin.n solved.* block.* tx.* $SRV.> _INBOX.n.>",
 		},
 		{RoleJoiner, "enrol.home", "_INBOX.n.>"},

@@ -28,12 +28,11 @@ type Class string
 const (
 	ToWorkers Class = "job"   // on its job subject
 	ToAll     Class = "block" // on its block subject
-	InReply   Class = "reply" // to a request of anybody but a worker
 )
 
-// ReplyTo is the class of the reply to a worker's request: nothing but that reply
-// passes for it, even where somebody sent another request of the same number to
-// have it refused.
+// ReplyTo is the class of the reply to a request: nothing but that reply passes for
+// it, even where somebody sent another request of the same number to have it
+// refused.
 func ReplyTo(request *nats.Msg) Class {
 	h := sha256.New()
 	h.Write([]byte(request.Header.Get(MACHeader) + "\n"))

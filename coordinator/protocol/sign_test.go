@@ -29,7 +29,7 @@ func TestVerify(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good, reply := signer.Sign(ToWorkers, payload), signer.Sign(InReply, payload)
+	good, reply := signer.Sign(ToWorkers, payload), signer.Sign(ReplyTo(&nats.Msg{Data: payload}), payload)
 	bare, err := key.Sign(payload) // by the same key, but not for this protocol
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +92,7 @@ func TestReplyTo(t *testing.T) {
 		{"to another's request", ReplyTo(request("mac", "Asked")), ErrSignature},
 		{"to the request under another MAC", ReplyTo(request("Mac", "asked")), ErrSignature},
 		{"to the request without a MAC", ReplyTo(request("", "asked")), ErrSignature},
-		{"to an observer", InReply, ErrSignature},
+		{"to nobody", "reply", ErrSignature},
 		{"to all workers", ToWorkers, ErrSignature},
 	} {
 		if got := Verify(public, tt.class, signature, payload); !errors.Is(got, tt.want) {

@@ -58,13 +58,14 @@ type Status struct {
 	Refused map[Code]uint64 `json:"refused"`
 	Idle    IdleMS          `json:"idle_ms"`
 	// Dropped are workers that sent too much that is bad and are not listened to for
-	// a while, by name: 50 at most, on the first page.
+	// a while, or the machines that they are of, by name: on the first page, as many as
+	// fit, 50 at most.
 	Dropped list[DroppedStatus] `json:"dropped"`
 }
 
 // DroppedStatus is a worker that is not listened to.
 type DroppedStatus struct {
-	Name    string `json:"name"`
+	Name    string `json:"name"`     // of the worker, or of its machine
 	UntilMS int64  `json:"until_ms"` // since 1970
 	Times   int    `json:"times"`    // in a row, this one included
 	// Reasons counts the bad messages that led to it, by numeric code.
@@ -98,7 +99,7 @@ type WorkerStatus struct {
 	Blocks  uint64        `json:"blocks"`
 	Refused uint64        `json:"refused"`
 	HeardMS int64         `json:"heard_ms"` // since it was last heard
-	Leases  []LeaseStatus `json:"leases"`
+	Leases  []LeaseStatus `json:"leases"`   // 16 at most
 }
 
 // LeaseStatus is a lease and how much of it is reported as searched.

@@ -21,7 +21,7 @@ const (
 //
 //	job.<coordinator>            that coordinator to its workers: job, refresh, hold, rejected
 //	ask.<coordinator>.<worker>   that worker to that coordinator: request and reply
-//	solved.<publisher>           any worker or coordinator to all
+//	solved.<worker>              that worker to all
 //	block.<coordinator>          a block is in that coordinator's chain, durably
 //	get.<coordinator>            observers to that coordinator: request and reply
 //	enrol.<coordinator>          whoever holds a token to that coordinator: request and reply
@@ -47,10 +47,10 @@ func (s Subjects) Ask(coordinator, worker string) string {
 // AskAny matches the requests of every worker to coordinator.
 func (s Subjects) AskAny(coordinator string) string { return s.Ask(coordinator, "*") }
 
-// Solved is where publisher announces that it solved a job.
-func (s Subjects) Solved(publisher string) string { return s.root + "solved." + publisher }
+// Solved is where worker announces that it solved a job.
+func (s Subjects) Solved(worker string) string { return s.root + "solved." + worker }
 
-// SolvedAny matches the solutions of every publisher.
+// SolvedAny matches the solutions of every worker.
 func (s Subjects) SolvedAny() string { return s.Solved("*") }
 
 // Block is where coordinator announces the blocks that are safely in its chain.

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/knadh/koanf/v2"
+	"github.com/nats-io/nats.go"
+
+	"github.com/jbcnet/jbc/coordinator/access"
+	"github.com/jbcnet/jbc/coordinator/protocol"
+)
+
+// TestPlaceNeedsNoServer refuses, beside --join, what is for the embedded server, which
+// is not started then.
+func TestPlaceNeedsNoServer(t *testing.T) {
+	seed, _, err := access.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	certs, err := access.OpenCerts(filepath.Join(t.TempDir(), "tls"), nil, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, key, err := access.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "coordinator.json")
+	m := &access.Membership{
+		Network: "dev-1a2b3c4d", Coordinator: "alpha", Key: key, Role: protocol.RoleCoordinator, Name: "beta",
+		Addresses: []string{"192.0.2.7:4222"}, CA: certs.CA(), Seed: seed, Joined: time.Now().UTC().Truncate(time.Second),
+	}
+	if err := m.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	s := &shell{out: t.Output(), err: t.Output(), log: slog.New(slog.DiscardHandler), conf: koanf.New(".")}
+	for _, tt := range []struct {
+		name   string
+		change func(*coordinatorFlags)
+		want   string // in what is said to be wrong
+	}{
+		{"nothing else", func(*coordinatorFlags) {}, ""},
+		{"--lan", func(f *coordinatorFlags) { f.lan, f.listen = true, "0.0.0.0:4222" }, "--lan"},
+		{"--advertise", func(f *coordinatorFlags) { f.advertise = []string{"192.0.2.9"} }, "--advertise"},
+		{"--secure", func(f *coordinatorFlags) { f.secure = true }, "--secure"},
+		{"--mine", func(f *coordinatorFlags) { f.mine = true }, "--mine"},
+	} {
+		f := &coordinatorFlags{network: "dev", listen: defaultListen, place: placeFlags{join: path}}
+		tt.change(f)
+		err := f.place.take(s, f)
+		if err == nil {
+			err = f.checkLAN()
+		}
+		switch {
+		case tt.want == "" && err != nil:
+			t.Errorf("%s: %v", tt.name, err)
+		case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "joined") && !strings.Contains(err.Error(), "--join")):
+			t.Errorf("%s: %v, want a refusal that names it and --join", tt.name, err)
+		}
+	}
+}
+
+// TestPatient pings a server of somebody else's less often than workers do.
+func TestPatient(t *testing.T) {
+	opts := nats.GetDefaultOptions()
+	for _, o := range append(protocol.ConnectOptions("farm"), patient()...) {
+		if err := o(&opts); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if silence := opts.PingInterval * time.Duration(opts.MaxPingsOut); silence < 15*time.Second {
+		t.Errorf("a server that is silent for %v is given up", silence)
+	}
+}
