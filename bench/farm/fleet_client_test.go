@@ -277,10 +277,12 @@ type round struct {
 	got  atomic.Int64
 	more atomic.Int64
 	done chan struct{}
+	// shares says that verdicts count; a job that is refreshed meanwhile does not.
+	shares bool
 }
 
-func (f *fleet) newRound() *round {
-	r := &round{at: make([]atomic.Int64, len(f.clients)), done: make(chan struct{})}
+func (f *fleet) newRound(shares bool) *round {
+	r := &round{at: make([]atomic.Int64, len(f.clients)), done: make(chan struct{}), shares: shares}
 	f.round.Store(r)
 	return r
 }
@@ -327,7 +329,7 @@ func (f *fleet) message(c *leanClient, subject string, header, data []byte) {
 			c.job, c.home, c.nonce = job, 0, 0
 		}
 		c.mu.Unlock()
-		if r := f.round.Load(); r != nil {
+		if r := f.round.Load(); r != nil && !r.shares {
 			r.note(c.index, now)
 		}
 	}
@@ -370,7 +372,7 @@ func (c *leanClient) reply(now time.Time, about byte, header, data []byte) {
 	switch about {
 	case aboutShare:
 		c.verdict = &verdict{now, signatureIn(header), bytes.Clone(data), class}
-		if r := c.fleet.round.Load(); r != nil {
+		if r := c.fleet.round.Load(); r != nil && r.shares {
 			r.note(c.index, now)
 		}
 	case aboutProgress:

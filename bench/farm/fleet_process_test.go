@@ -64,7 +64,7 @@ func serveFleet(config string) (status int) {
 		var e fleetEvent
 		switch in.Text() {
 		case "expect": // a message to everybody
-			f.newRound()
+			f.newRound(false)
 			e = fleetEvent{Event: "expecting"}
 		case "await": // that it has come to everybody
 			e = f.await(f.round.Load())
@@ -197,7 +197,7 @@ func (f *fleet) share() fleetEvent {
 	for i, c := range f.clients {
 		requests[i] = c.find()
 	}
-	r := f.newRound()
+	r := f.newRound(true)
 	began := time.Now()
 	for i, c := range f.clients {
 		c.write(requests[i])
