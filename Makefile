@@ -14,7 +14,7 @@ BENCHFLAGS ?=
 
 LDFLAGS = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
-.PHONY: help build test check format vet lint tidy bench fuzz soak smoke clean
+.PHONY: help build test check format vet lint tidy generate cross bench fuzz soak smoke clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,7 @@ format: ## list files that gofmt would change, and fail if there are any
 
 vet:
 	$(GO) vet ./...
+	cd hashing/_asm && $(GO) vet ./...
 
 lint: ## run the pinned golangci-lint (the first time builds it, about a minute)
 	$(GO) run $(GOLANGCI_LINT) run ./...
@@ -41,6 +42,12 @@ lint: ## run the pinned golangci-lint (the first time builds it, about a minute)
 tidy: ## fail if go.mod or go.sum is not tidy
 	$(GO) mod tidy -diff
 	$(GO) mod verify
+
+generate: ## write the assembly of package hashing again (make test compares it)
+	cd hashing/_asm && $(GO) run .
+
+cross: ## test package hashing as other CPUs, under qemu-user, and build it for more
+	GO=$(GO) .ci/cross
 
 bench: build ## measure this machine
 	./jbc bench $(BENCHFLAGS)

@@ -27,6 +27,8 @@ type Kernel struct {
 	Lanes int
 	// Versions is how many versions a search should hold for the best rate.
 	Versions int
+	// Work is what a hash costs, for limits; empty where nobody counted.
+	Work []Operation
 	// Scan tries nonces [first, first+n), modulo 2^32, under every version of s
 	// and writes what meets s.Target into hits, in no order. It returns how many
 	// nonces are done, fewer than n only when hits is full: a nonce is done with
@@ -34,11 +36,23 @@ type Kernel struct {
 	// s has versions. It is a pure function of its arguments, safe for
 	// concurrent use, and can't be preempted while it runs: keep n short.
 	Scan func(s *Search, first uint32, n int, hits []Hit) (done, found int)
+
+	text []func() (from, to uintptr) // where the code of its assembly lies
+}
+
+// Operation is how often a kernel uses an instruction of those that its CPU's ports
+// limit.
+type Operation struct {
+	// Name is the mnemonic and the register class, such as "VPADDD Z".
+	Name string
+	// Batch is how often for one version of a vector of nonces, Vector how often on
+	// top for all versions of it.
+	Batch, Vector int
 }
 
 // Kernels returns every kernel of this build, slowest first.
 func Kernels() []Kernel {
-	return []Kernel{
+	return append([]Kernel{
 		{
 			Name: "plain", About: "plain Go, the specification",
 			Lanes: 1, Versions: 1, Scan: scanPlain,
@@ -47,7 +61,7 @@ func Kernels() []Kernel {
 			Name: "stdlib", About: "crypto/sha256 from a midstate",
 			Lanes: 1, Versions: 1, Scan: scanLibrary,
 		},
-	}
+	}, assemblyKernels()...)
 }
 
 // Supported says whether this machine's CPU has every feature that k needs.
@@ -91,8 +105,8 @@ func (k Kernel) missing() []string {
 }
 
 // Calibrate returns how many nonces of s one call of k.Scan can try within
-// budget, at least one. It measures for about one and a half times the budget, and takes
-// the fastest of its tries, which a busy machine disturbs least.
+// budget, at least one. It measures for about five times the budget, and takes the
+// fastest of its tries, which a busy machine disturbs least.
 func (k Kernel) Calibrate(s *Search, budget time.Duration) int {
 	hits := make([]Hit, max(64, len(s.Midstates)))
 	unmeetable := *s
@@ -106,7 +120,7 @@ func (k Kernel) Calibrate(s *Search, budget time.Duration) int {
 			k.Scan(&unmeetable, 0, n, hits)
 			best = min(best, time.Since(start))
 		}
-		if best >= budget/8 || n >= 1<<30 {
+		if best >= budget/2 || n >= 1<<30 { // sooner, and filling a pipeline would count for too much
 			fit := int(float64(n) * float64(budget) / float64(max(best, 1)))
 			return max(k.Lanes, fit-fit%k.Lanes)
 		}

@@ -8,25 +8,28 @@ import (
 // scanPlain is the specification: SHA-256 as the standard writes it, one nonce
 // and one version at a time.
 func scanPlain(s *Search, first uint32, n int, hits []Hit) (done, found int) {
-	return scanEach(s, first, n, hits, func(version int, nonce uint32) Hash {
-		second := [16]uint32{
-			s.Tail[0], s.Tail[1], s.Tail[2], bits.ReverseBytes32(nonce),
-			0x80000000, 15: 8 * HeaderSize,
-		}
-		inner := s.Midstates[version]
-		inner.compress(&second)
+	return scanEach(s, first, n, hits, s.hash)
+}
 
-		outer := initialState
-		block := [16]uint32{8: 0x80000000, 15: 8 * 32}
-		copy(block[:], inner[:])
-		outer.compress(&block)
+// hash returns the hash of the header with one of the versions and a nonce.
+func (s *Search) hash(version int, nonce uint32) Hash {
+	second := [16]uint32{
+		s.Tail[0], s.Tail[1], s.Tail[2], bits.ReverseBytes32(nonce),
+		0x80000000, 15: 8 * HeaderSize,
+	}
+	inner := s.Midstates[version]
+	inner.compress(&second)
 
-		var h Hash
-		for i, word := range outer {
-			binary.BigEndian.PutUint32(h[4*i:], word)
-		}
-		return h
-	})
+	outer := initialState
+	block := [16]uint32{8: 0x80000000, 15: 8 * 32}
+	copy(block[:], inner[:])
+	outer.compress(&block)
+
+	var h Hash
+	for i, word := range outer {
+		binary.BigEndian.PutUint32(h[4*i:], word)
+	}
+	return h
 }
 
 // scanEach is the loop of a kernel that hashes one header at a time. A nonce

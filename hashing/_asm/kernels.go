@@ -1,0 +1,47 @@
+package main
+
+// kernels are all that is generated. The dials of each were found by -tune.
+var kernels = []func() (*kernel, error){
+	func() (*kernel, error) { return avx2OneVersion(avx2OneFirst, avx2Second) },
+	func() (*kernel, error) {
+		return narrowManyVersions("avx2Many", "scan_avx2_many", avx2Lanes, avx2ManyFirst, avx2Second, avx2Table)
+	},
+	func() (*kernel, error) {
+		return narrowManyVersions("sseMany", "scan_sse_many", sseLanes, avx2ManyFirst, avx2Second, avx2Table)
+	},
+	func() (*kernel, error) { return shaniStreams(3) },
+	func() (*kernel, error) {
+		return oneVersion(
+			plan{cutFirst: []int{34}, cutSecond: []int{28}, memory: "bcdgh", ahead: 4},
+			tuning{window: 20, registers: 31, latency: 3, storeLatency: 8, noise: 4, seed: 997, tail: 12, headroom: 8},
+		)
+	},
+	func() (*kernel, error) {
+		return manyVersions(
+			plan{cutFirst: []int{34}, cutSecond: []int{30}, memory: "cdgh", ahead: 2},
+			tuning{window: 40, registers: 32, latency: 4, storeLatency: 12, noise: 2, seed: 940, shiftBonus: 1, tail: 20, headroom: 6},
+			tuning{window: 60, registers: 31, latency: 2, storeLatency: 8, tail: 12, headroom: 3},
+		)
+	},
+	func() (*kernel, error) { return streamsOneVersion(4, streamsOne) },
+	func() (*kernel, error) { return streamsManyVersions(4, streamsMany, streamsMany) },
+}
+
+// The halves of the AVX2 and SSE kernels, which have the second in common. Their order hardly
+// matters (1 % between good ones): the CPU's own window is as long as 16 registers
+// let anybody look ahead.
+var (
+	avx2OneFirst = half{
+		cut: []int{32}, memory: "bcdfghw", ahead: 1,
+		tuning: tuning{window: 8, registers: 16, latency: 3, storeLatency: 8, seed: 385, storeBonus: 100, tail: 8, headroom: 4},
+	}
+	avx2ManyFirst = half{
+		cut: []int{34}, memory: "bcdfghw", ahead: 1,
+		tuning: tuning{window: 10, registers: 16, latency: 3, storeLatency: 4, noise: 1, seed: 418, shiftBonus: 2, storeBonus: 10, tail: 1, headroom: 4},
+	}
+	avx2Second = half{
+		cut: []int{36}, memory: "bcdfghw", ahead: 1,
+		tuning: tuning{window: 15, registers: 13, latency: 2, storeLatency: 1, noise: 1, seed: 331, shiftBonus: 1, storeBonus: 10, tail: 2, headroom: 2},
+	}
+	avx2Table = tuning{window: 20, registers: 14, latency: 2, storeLatency: 8, tail: 4, headroom: 4, storeBonus: 100}
+)
