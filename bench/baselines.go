@@ -4,6 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding"
 	"encoding/binary"
+	"encoding/hex"
+	"strconv"
+	"strings"
 
 	simd "github.com/minio/sha256-simd"
 
@@ -14,12 +17,32 @@ import (
 // clock, about 0.2 ms.
 const baselineSlice = 1024
 
-// baselines are what somebody would write with a library at hand.
+// baselines are what somebody would write with a library at hand, and the loop that
+// tutorials write.
 func baselines() []contender {
 	return []contender{
-		{KindBaseline, "crypto/sha256", 1, naive(sha256.Sum256)},
-		{KindBaseline, "crypto/sha256+midstate", 1, libraryMidstate},
-		{KindBaseline, "sha256-simd", 1, naive(simd.Sum256)},
+		{kind: KindBaseline, name: "crypto/sha256", versions: 1, start: naive(sha256.Sum256)},
+		{kind: KindBaseline, name: "crypto/sha256+midstate", versions: 1, start: libraryMidstate},
+		{kind: KindBaseline, name: "sha256-simd", versions: 1, start: naive(simd.Sum256)},
+		{kind: KindBaseline, name: "tutorial loop", versions: 1, start: tutorial},
+	}
+}
+
+// tutorial is the loop of the JackBlockChain tutorial, in Go: the block's fields
+// and the nonce put together as a text, hashed once, its hex digits looked at. A
+// hash here is half of what a header takes.
+func tutorial() slice {
+	const index, prev, data, timestamp = 10, "000001a3dd32c4e1d9fb4b5c0d6f2c9f6ad7e0d43a4f1e7ac3d3a1f3a5fbd6c2", "I block #10", "2026"
+	nonce := 0
+	return func() (hashes uint64) {
+		for range baselineSlice {
+			sum := sha256.Sum256([]byte(strconv.Itoa(index) + prev + data + timestamp + strconv.Itoa(nonce)))
+			nonce++
+			if strings.HasPrefix(hex.EncodeToString(sum[:]), "0000000000000000") {
+				panic("bench: 64 zero bits in a tutorial's block")
+			}
+		}
+		return baselineSlice
 	}
 }
 

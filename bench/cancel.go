@@ -74,7 +74,7 @@ func Cancel(ctx context.Context, o Options) ([]Row, error) {
 
 // timeStops returns how long each of the finder's solutions took to stop a worker.
 func (r *rig) timeStops(ctx context.Context, f *finder, threads int) ([]time.Duration, error) {
-	w, stop, err := r.mine(ctx, silent(hashing.BestKernel()), threads)
+	w, stop, err := r.mine(ctx, silent(hashing.FastestKernel(manyVersions)), threads)
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +174,7 @@ type load struct {
 }
 
 func newLoad(threads int) *load {
-	l := &load{kernel: hashing.BestKernel(), ends: make([]time.Time, threads)}
+	l := &load{kernel: hashing.FastestKernel(manyVersions), ends: make([]time.Time, threads)}
 	versions := make([]uint32, manyVersions)
 	for i := range versions {
 		versions[i] = hashing.RollVersion(0x20000000, uint32(i))

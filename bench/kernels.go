@@ -3,6 +3,7 @@ package bench
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"math"
 	"runtime"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jbcnet/jbc/hashing"
+	"github.com/jbcnet/jbc/hashing/ports"
 )
 
 const (
@@ -43,6 +45,15 @@ type contender struct {
 	kind, name string
 	versions   int
 	start      func() slice
+	limit      float64 // cycles a hash at least, zero where that is not known
+}
+
+// timedRun is a contender on so many threads, and what was measured of it.
+type timedRun struct {
+	contender
+	threads int
+	mhs     []float64
+	cycles  []float64 // a hash on one thread
 }
 
 // Hashing measures every kernel that this machine can run, with one and with many
@@ -52,15 +63,14 @@ func Hashing(ctx context.Context, o Options) ([]Row, error) {
 	if o.Threads == 0 {
 		o.Threads = runtime.NumCPU()
 	}
-	type run struct {
-		contender
-		threads int
-		mhs     []float64
-	}
-	var runs []run
+	limits := ports.Measure(hashing.Kernels()...)
+	var runs []timedRun
 	for _, threads := range threadCounts(o.Threads) {
 		for _, c := range slices.Concat(kernelContenders(hashing.Kernels()), baselines()) {
-			runs = append(runs, run{contender: c, threads: threads})
+			if k, err := hashing.KernelByName(c.name); err == nil && c.kind == KindKernel {
+				c.limit = limits.Limit(k, c.versions)
+			}
+			runs = append(runs, timedRun{contender: c, threads: threads})
 		}
 	}
 	if o.Time == 0 {
@@ -72,30 +82,54 @@ func Hashing(ctx context.Context, o Options) ([]Row, error) {
 measure:
 	for round := range rounds {
 		for i := range runs {
-			rate := measure(ctx, runs[i].start, runs[i].threads, o.Time/rounds)
+			hz, rate := rated(ctx, runs[i], o.Time/rounds)
 			if err = ctx.Err(); err != nil {
 				break measure
 			}
 			runs[i].mhs = append(runs[i].mhs, rate/1e6)
+			if runs[i].threads == 1 && hz > 0 {
+				runs[i].cycles = append(runs[i].cycles, hz/rate)
+			}
 			if o.Progress != nil {
 				o.Progress(float64(round*len(runs)+i+1) / float64(rounds*len(runs)))
 			}
 		}
 	}
 
+	return rowsOf(runs), err
+}
+
+// rated measures a run, and the clock right before and after it: what a core makes
+// a second depends on the one as on the other.
+func rated(ctx context.Context, r timedRun, d time.Duration) (hz, rate float64) {
+	before := ports.Clock()
+	rate = measure(ctx, r.start, r.threads, d)
+	return (before + ports.Clock()) / 2, rate
+}
+
+// rowsOf returns the medians of runs, kernels before baselines.
+func rowsOf(runs []timedRun) []Row {
+	single := map[string]float64{} // MH/s of one thread
 	var rows []Row
 	for _, r := range runs {
 		if len(r.mhs) == 0 {
 			continue
 		}
-		slices.Sort(r.mhs)
-		rows = append(rows, Row{
-			Kind: r.kind, Name: r.name, Threads: r.threads, Versions: r.versions,
-			MHS: r.mhs[len(r.mhs)/2], MinMHS: r.mhs[0], MaxMHS: r.mhs[len(r.mhs)-1],
-		})
+		row := rateRow(r.kind, r.name, r.threads, r.versions, r.mhs)
+		if len(r.cycles) > 0 {
+			row.Cycles = median(r.cycles)
+			row.OfLimit = r.limit / row.Cycles
+		}
+		key := fmt.Sprint(r.kind, r.name, r.versions)
+		if r.threads == 1 {
+			single[key] = row.MHS
+		} else if one := single[key]; one > 0 {
+			row.Scaling = row.MHS / one
+		}
+		rows = append(rows, row)
 	}
-	slices.SortStableFunc(rows, func(a, b Row) int { return cmp.Compare(b.Kind, a.Kind) }) // kernels before baselines
-	return rows, err
+	slices.SortStableFunc(rows, func(a, b Row) int { return cmp.Compare(b.Kind, a.Kind) })
+	return rows
 }
 
 // KernelRate returns how many hashes a second one thread makes with k and the
@@ -129,7 +163,7 @@ func kernelContender(k hashing.Kernel, versions int) contender {
 	}
 	s := hashing.NewSearch(h, rolled, unmeetable)
 	n := sync.OnceValue(func() int { return k.Calibrate(&s, hashing.ScanBudget) })
-	return contender{KindKernel, k.Name, versions, func() slice {
+	return contender{kind: KindKernel, name: k.Name, versions: versions, start: func() slice {
 		hits := make([]hashing.Hit, versions)
 		n, nonce := n(), uint32(0)
 		return func() (hashes uint64) {

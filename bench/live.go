@@ -30,7 +30,7 @@ func Live(ctx context.Context, o Options) ([]Row, error) {
 	}
 	defer r.close()
 
-	k := hashing.BestKernel()
+	k := hashing.FastestKernel(manyVersions)
 	var live, bare []float64
 	for round := range rounds {
 		bare = append(bare, measure(ctx, kernelContender(k, manyVersions).start, threads, each)/1e6)

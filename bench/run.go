@@ -16,6 +16,7 @@ type part struct {
 func parts() []part {
 	return []part{
 		{"kernels", 9, Hashing},
+		{"rivals", 15, Rivals},
 		{"live", 6, Live},
 		{"cancel", 4, Cancel},
 		{"leases", 1, Leases},

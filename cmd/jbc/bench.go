@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
+	"github.com/klauspost/cpuid/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/jbcnet/jbc/bench"
@@ -17,13 +19,15 @@ func newBench(s *shell) *cobra.Command {
 		options bench.Options
 		only    []string
 		asJSON  bool
+		chart   string
 	)
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure this machine",
-		Long: "Measure every kernel of this machine by threads, beside plain libraries; what a\n" +
-			"worker makes of its kernel on a running job; how long a solution takes to stop it;\n" +
-			"how many leases a coordinator grants. Nothing else should run meanwhile.",
+		Long: "Measure every kernel of this machine by threads, beside plain libraries and beside\n" +
+			"other miners that are on PATH; what a worker makes of its kernel on a running job;\n" +
+			"how long a solution takes to stop it; how many leases a coordinator grants. Nothing\n" +
+			"else should run meanwhile.",
 		Args: exactArgs(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkThreads(options.Threads); err != nil {
@@ -55,6 +59,12 @@ func newBench(s *shell) *cobra.Command {
 			default:
 				err = errors.Join(err, bench.WriteTable(s.out, rows))
 			}
+			if chart != "" {
+				err = errors.Join(err, writeChart(chart, rows))
+			}
+			if measures("rivals", only) && !slices.ContainsFunc(rows, func(r bench.Row) bool { return r.Kind == bench.KindRival }) && err == nil {
+				fmt.Fprintln(s.err, bench.RivalHint())
+			}
 			return err
 		},
 	}
@@ -62,7 +72,21 @@ func newBench(s *shell) *cobra.Command {
 	cmd.Flags().DurationVar(&options.Time, "time", 0, "time for each row (0: a second, less where the whole would pass a minute)")
 	cmd.Flags().StringSliceVar(&only, "only", nil, "measure only these, of "+strings.Join(bench.Parts(), ", "))
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON list of rows")
+	cmd.Flags().StringVar(&chart, "chart", "", "draw the rates of one thread into this SVG `file`")
 	return cmd
+}
+
+// measures says whether a part is among those that are asked for, none being all.
+func measures(part string, only []string) bool { return len(only) == 0 || slices.Contains(only, part) }
+
+func writeChart(path string, rows []bench.Row) (err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return usageError(err, "--chart takes the path of a file to write")
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	title := fmt.Sprintf("SHA-256d of block headers, one thread (%s)", cpuid.CPU.BrandName)
+	return bench.WriteChart(f, title, rows)
 }
 
 func checkThreads(n int) error {

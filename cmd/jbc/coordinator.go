@@ -245,6 +245,7 @@ func (f *farmConn) close() {
 // other's; on Ctrl-C the worker ends first, while somebody is there to take back its
 // leases and what it found last.
 func (f *coordinatorFlags) runBoth(ctx context.Context, s *shell, c *coordinator.Coordinator, m *mining, farm *farmConn) error {
+	m.choose(s.log)
 	m.leaveRoom()
 	conn, err := farm.dial(protocol.RoleWorker, f.minerName())
 	if err != nil {

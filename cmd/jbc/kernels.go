@@ -37,8 +37,9 @@ func newKernels(s *shell) *cobra.Command {
 		Args: exactArgs(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			rows := []kernelRow{}
+			chosen := hashing.FastestKernel(usualVersions).Name
 			for _, k := range hashing.Kernels() {
-				row := describeKernel(k)
+				row := describeKernel(k, chosen)
 				if row.Supported {
 					row.MHS = bench.KernelRate(cmd.Context(), k, kernelRateTime) / 1e6
 				}
@@ -73,11 +74,11 @@ func newKernels(s *shell) *cobra.Command {
 	return cmd
 }
 
-func describeKernel(k hashing.Kernel) kernelRow {
+func describeKernel(k hashing.Kernel, chosen string) kernelRow {
 	row := kernelRow{
 		Name: k.Name, About: k.About, Lanes: k.Lanes, Versions: k.Versions,
 		Features: []string{}, Missing: []string{},
-		Supported: k.Supported(), Chosen: k.Name == hashing.BestKernel().Name,
+		Supported: k.Supported(), Chosen: k.Name == chosen,
 	}
 	for _, f := range k.Features {
 		row.Features = append(row.Features, f.String())

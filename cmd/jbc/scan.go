@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,7 +48,7 @@ there is none.`,
 		Example: "  jbc scan 0100000000000000000000000000000000000000000000000000000000000000000000003ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a29ab5f49ffff001d00000000 --start 2083000000 --count 1000000",
 		Args:    exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			w, err := f.sweep(cmd, args[0])
+			w, err := f.sweep(cmd, s.log, args[0])
 			if err != nil {
 				return err
 			}
@@ -65,7 +66,7 @@ there is none.`,
 }
 
 // sweep turns the command line into what is to be tried.
-func (f *scanFlags) sweep(cmd *cobra.Command, text string) (*sweep, error) {
+func (f *scanFlags) sweep(cmd *cobra.Command, log *slog.Logger, text string) (*sweep, error) {
 	header, err := hashing.ParseHeader(text)
 	if err != nil {
 		return nil, usageError(err, "usage: "+cmd.UseLine())
@@ -92,6 +93,7 @@ func (f *scanFlags) sweep(cmd *cobra.Command, text string) (*sweep, error) {
 	if err != nil {
 		return nil, err
 	}
+	m.choose(log)
 	return &sweep{
 		header: header, target: target, versions: versions,
 		start: f.start, count: f.count, kernel: m.kernel, threads: m.threads,

@@ -78,6 +78,7 @@ func (f *workerFlags) run(ctx context.Context, s *shell) error {
 		return err
 	}
 	defer conn.Close()
+	m.choose(s.log)
 	w, err := worker.New(worker.Config{
 		Conn: conn, Network: pinned.network, Coordinator: pinned.coordinator, Key: pinned.key, Name: name,
 		Kernel: m.kernel, Threads: m.threads, Version: buildVersion(), Host: hostName(), Log: s.log,
