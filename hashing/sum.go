@@ -8,53 +8,23 @@ func Sum256d(data []byte) Hash {
 	return sha256.Sum256(inner[:])
 }
 
-// MerkleRoot folds ids, which it overwrites, into the root of their merkle tree:
-// each level pairs neighbours and repeats the last one where their number is odd.
-// mutated says that two neighbours of a level were equal before any was repeated:
-// then a shorter list has the same root (CVE-2012-2459), and the list must be
-// refused without condemning the block hash. The root of no ids is zero.
-func MerkleRoot(ids []Hash) (root Hash, mutated bool) {
-	if len(ids) == 0 {
-		return Hash{}, false
+// HashHeaders sets dst, which is as long as headers, to their hashes. Many headers
+// are hashed side by side where the CPU can, several times as fast as one by one.
+func HashHeaders(dst []Hash, headers []Header) {
+	dst = dst[:len(headers)]
+	for i := headersInLanes(dst, headers); i < len(headers); i++ {
+		dst[i] = headers[i].Hash()
 	}
-	for len(ids) > 1 {
-		for i := 0; i+1 < len(ids); i += 2 {
-			mutated = mutated || ids[i] == ids[i+1]
-		}
-		if len(ids)%2 == 1 {
-			ids = append(ids[:len(ids):len(ids)], ids[len(ids)-1])
-		}
-		for i := 0; i < len(ids); i += 2 {
-			ids[i/2] = hashPair(ids[i], ids[i+1])
-		}
-		ids = ids[:len(ids)/2]
-	}
-	return ids[0], mutated
 }
 
-// MerkleBranch returns the hashes that [FoldBranch] needs to get from the first
-// of ids to their root, lowest level first. It overwrites ids.
-func MerkleBranch(ids []Hash) []Hash {
-	var branch []Hash
-	for len(ids) > 1 {
-		branch = append(branch, ids[1])
-		if len(ids)%2 == 1 {
-			ids = append(ids[:len(ids):len(ids)], ids[len(ids)-1])
-		}
-		for i := 2; i < len(ids); i += 2 {
-			ids[i/2] = hashPair(ids[i], ids[i+1])
-		}
-		ids = ids[:len(ids)/2]
+// hashPairs sets dst to the hashes of the pairs in ids, two by two, of which a last
+// one without a neighbour is left out. dst may be the front of ids, or begin in
+// front of it.
+func hashPairs(dst, ids []Hash) {
+	dst, ids = dst[:len(ids)/2], ids[:len(ids)&^1]
+	for i := pairsInLanes(dst, ids); i < len(dst); i++ {
+		dst[i] = hashPair(ids[2*i], ids[2*i+1])
 	}
-	return branch
-}
-
-// FoldBranch returns the merkle root of a tree whose first leaf is leaf.
-func FoldBranch(leaf Hash, branch []Hash) Hash {
-	for _, sibling := range branch {
-		leaf = hashPair(leaf, sibling)
-	}
-	return leaf
 }
 
 func hashPair(left, right Hash) Hash {

@@ -16,6 +16,9 @@ var vectorFeatures = map[string]string{
 	"VMOVMSKPS":  "AVX",
 	"PSHUFB":     "SSSE3",
 
+	"VINSERTI32X4": "AVX512F", "VEXTRACTI32X4": "AVX512F", "VBROADCASTI32X4": "AVX512F",
+	"VPUNPCKLDQ": "AVX512F", "VPUNPCKHDQ": "AVX512F", "VPUNPCKLQDQ": "AVX512F", "VPUNPCKHQDQ": "AVX512F",
+
 	"RORXL": "BMI2", "SHA256RNDS2": "SHA", "SHA256MSG1": "SHA", "SHA256MSG2": "SHA",
 }
 
@@ -35,7 +38,7 @@ var avx2Integers = map[string]bool{
 var scalar = map[string]bool{
 	"MOVQ": true, "MOVL": true, "MOVW": true, "ADDQ": true, "SUBQ": true, "DECQ": true, "XORQ": true, "XCHGQ": true,
 	"CMPQ": true, "JCC": true, "TESTQ": true, "JNE": true, "JEQ": true, "JMP": true, "RET": true, "LEAQ": true, "CMOVQEQ": true,
-	"CMOVQGT": true, "JCS": true, "JGE": true,
+	"CMOVQGT": true, "JCS": true, "JGE": true, "SHRQ": true, "SHLQ": true,
 	"MOVOU": true, "MOVO": true, "MOVSS": true, "MOVMSKPS": true, "PADDL": true, "PXOR": true, "PAND": true, "PSRLL": true,
 	"PSLLL": true, "PCMPEQL": true, "PSHUFL": true,
 	"PCALIGN": true, "ADDL": true, "ADCL": true, "ANDL": true, "XORL": true, "CMPL": true,

@@ -12,8 +12,8 @@ var kernels = []func() (*kernel, error){
 	func() (*kernel, error) { return shaniStreams(3) },
 	func() (*kernel, error) {
 		return oneVersion(
-			plan{cutFirst: []int{34}, cutSecond: []int{28}, memory: "bcdgh", ahead: 4},
-			tuning{window: 20, registers: 31, latency: 3, storeLatency: 8, noise: 4, seed: 997, tail: 12, headroom: 8},
+			plan{ahead: 2},
+			tuning{window: 25, registers: 32, latency: 5, storeLatency: 16, seed: 864, tail: 20, headroom: 4},
 		)
 	},
 	func() (*kernel, error) {
@@ -23,6 +23,14 @@ var kernels = []func() (*kernel, error){
 			tuning{window: 60, registers: 31, latency: 2, storeLatency: 8, tail: 12, headroom: 3},
 		)
 	},
+	enterMessages,
+	func() (*kernel, error) {
+		return mixMessages(
+			plan{ahead: 3},
+			tuning{window: 30, registers: 31, latency: 3, storeLatency: 12, seed: 658, shiftBonus: 1, tail: 20, headroom: 6},
+		)
+	},
+	leaveDigests,
 	func() (*kernel, error) { return streamsOneVersion(4, streamsOne) },
 	func() (*kernel, error) { return streamsManyVersions(4, streamsMany, streamsMany) },
 }

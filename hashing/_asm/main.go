@@ -61,13 +61,13 @@ func (k *kernel) writeAs(dir, pkg string, tables bool) error {
 	}
 	fmt.Fprintf(&s, "//\n// %s\n// Requires: %s\nTEXT ·%s(SB), NOSPLIT, $%d-%d\n", k.decl, k.asm.requires(), k.name, k.frame, k.argBytes())
 	s.WriteString(strings.Join(k.asm.lines, "\n") + "\n")
-	if k.arch == "amd64" {
+	if k.arch == "amd64" && !k.oneShot {
 		fmt.Fprintf(&s, textFunction, k.name)
 	}
 
 	var g strings.Builder
 	g.WriteString(generated + "\n//go:build " + k.arch + " && !purego\n\npackage " + pkg + "\n\n")
-	if tables {
+	if tables && len(k.consts) > 0 {
 		g.WriteString("const (\n")
 		for _, c := range k.consts {
 			fmt.Fprintf(&g, "\t%s = %s\n", c[0], c[1])
@@ -75,11 +75,16 @@ func (k *kernel) writeAs(dir, pkg string, tables bool) error {
 		g.WriteString(")\n\n")
 	}
 	fmt.Fprintf(&g, "//go:noescape\n%s\n", k.decl)
-	if k.arch == "amd64" {
+	if k.arch == "amd64" && !k.oneShot {
 		fmt.Fprintf(&g, "\n// %[1]sText returns where the code of %[1]s lies.\nfunc %[1]sText() (from, to uintptr)\n", k.name)
 	}
 	if tables {
-		g.WriteString(k.words.source(k.name))
+		if k.oneShot {
+			g.WriteString(k.words.constants(k.name, "message"))
+		} else {
+			g.WriteString(k.words.constants(k.name, "search"))
+			g.WriteString(k.words.setters(k.name))
+		}
 		g.WriteString(k.work.source(k.name))
 	}
 	base := filepath.Join(dir, k.file+"_"+k.arch)

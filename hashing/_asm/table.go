@@ -30,10 +30,10 @@ func (t *table) place(u *Uniform) int {
 	return i
 }
 
-// source returns Go functions that fill the tables.
-func (t *table) source(name string) string {
+// constants returns a Go table of the words that are known.
+func (t *table) constants(name, every string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n// %sCommon holds the words that are the same for every search, in their places.\n", name)
+	fmt.Fprintf(&b, "\n// %sCommon holds the words that are the same for every %s, in their places.\n", name, every)
 	fmt.Fprintf(&b, "var %sCommon = [...]uint32{", name)
 	for i, u := range t.common {
 		if i%8 == 0 {
@@ -48,7 +48,12 @@ func (t *table) source(name string) string {
 		fmt.Fprintf(&b, "0x%08x,", w)
 	}
 	b.WriteString("\n}\n")
+	return b.String()
+}
 
+// setters returns Go functions that fill in the others.
+func (t *table) setters(name string) string {
+	var b strings.Builder
 	fmt.Fprintf(&b, "\n// %sSearch sets the words that a search's tail and target decide.\n", name)
 	fmt.Fprintf(&b, "func %sSearch(c []uint32, w *[3]uint32, mask uint32) {\n", name)
 	for i, u := range t.common {

@@ -72,6 +72,12 @@ func draw(name string, rng *rand.Rand) (candidate, bool) {
 		p.memory = pick(rng, "cdgh", "cdgh", "dh", "bcdgh", "cdfgh", "bcdfgh")
 		tt := tuning{window: 60, registers: 31, latency: 2, storeLatency: 8, tail: 12, headroom: 3}
 		return candidate{about: fmt.Sprintf("%+v %+v", p, t), build: func() (*kernel, error) { return manyVersions(p, t, tt) }}, true
+	case "avx512Mix":
+		p.memory = pick(rng, "", "", "w", "dh")
+		return candidate{
+			about: fmt.Sprintf("%+v %+v", p, t), build: func() (*kernel, error) { return mixMessages(p, t) },
+			call: "common, slots, tables, at(12 << 12)", hashes: 64 * 32,
+		}, true
 	case "avx2One", "avx2Many", "avx2Second":
 		return drawAVX2(name, rng), true
 	case "sha2One", "sha2Many":
@@ -95,6 +101,10 @@ func race(cs []candidate) error {
 		}
 		name := fmt.Sprintf("%s%d", k.name, i)
 		k.decl = strings.Replace(k.decl, k.name+"(", name+"(", 1)
+		repeat := ""
+		if k.oneShot {
+			repeat = "for range 64 "
+		}
 		call := "common, versions, slots, masks, 1024"
 		if strings.Contains(k.decl, "tables") {
 			call = "common, versions, slots, tables, masks, 64, 16"
@@ -107,7 +117,7 @@ func race(cs []candidate) error {
 		if err := k.writeAs(dir, "main", false); err != nil {
 			return err
 		}
-		fmt.Fprintf(&calls, "\tfunc() { %s(%s) },\n", name, call)
+		fmt.Fprintf(&calls, "\tfunc() { %s{ %s(%s) } },\n", repeat, name, call)
 		fmt.Fprintf(&abouts, "\t{%q, %d},\n", c.about, hashes)
 	}
 	program := strings.NewReplacer("CALLS", calls.String(), "ABOUTS", abouts.String()).Replace(raceProgram)
