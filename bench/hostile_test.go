@@ -151,11 +151,11 @@ func (b *bridge) attack(v *victim, messages ...*nats.Msg) (ignored uint64) {
 // says, replay it, those words from before its restart too, and deliver it twice and
 // in the wrong order. The worker stays on the newest genuine job that it was shown.
 func TestHostileServerMisdirectsNobody(t *testing.T) {
-	params := chain.Bitcoin() // a difficulty that no test meets
+	params := chain.Bitcoin() // a difficulty that the slowest kernel does not meet in the time
 	params.Spacing = time.Second
 	r := newHostileRig(t, params)
 	b := newBridge(t, r)
-	v := newVictim(t, b, hashing.BestKernel())
+	v := newVictim(t, b, hashing.Kernels()[0])
 	v.until("on a third job", func(s worker.Stats) bool { return mining(s) && s.Job.Epoch == 1 && s.Job.Number >= 3 })
 
 	r.stop()
@@ -325,9 +325,13 @@ func TestHostileServerAgreesOnNoSecret(t *testing.T) {
 		tried <- n
 		return []*nats.Msg{{Subject: asked.Reply, Data: forged.Data, Header: forged.Header}}
 	})
-	v := newVictim(t, b, hashing.BestKernel())
+	v := newVictim(t, b, hashing.Kernels()[0])
 	for i, tt := range attacks {
-		<-tried
+		select {
+		case <-tried:
+		case <-time.After(hostilePatience):
+			t.Fatalf("%s: the worker does not join", tt.name)
+		}
 		s := v.until("ignoring it", func(s worker.Stats) bool { return s.Ignored >= uint64(i+1) })
 		if s.State != worker.Joining {
 			t.Errorf("%s: it is %s, want still %s", tt.name, s.State, worker.Joining)
