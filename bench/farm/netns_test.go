@@ -35,6 +35,9 @@ func newHosts(t *testing.T, n int) (hosts []*host, apart bool) {
 	}
 	id := fmt.Sprintf("jbc%d-%d", os.Getpid(), networks.Add(1))
 	if err := plugIn(t, hosts, id); err != nil {
+		if os.Getenv("CI") != "" && errors.Is(err, exec.ErrNotFound) {
+			t.Fatalf(".ci/run installs what this needs: %v", err)
+		}
 		t.Logf("processes on 127.0.0.x instead of network namespaces: %v", err)
 		for _, h := range hosts {
 			h.space = ""
