@@ -161,7 +161,7 @@ func TestHostileServerMisdirectsNobody(t *testing.T) {
 	r.stop()
 	r.ended.Wait()
 	r.conn.Close()
-	ch, err := chain.Open(r.store, params, nil)
+	ch, err := chain.Open(r.store, params, chain.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ func newRig(ctx context.Context, params *chain.Params) (r *rig, err error) {
 	if r.store, err = store.Open(store.Options{Dir: filepath.Join(r.dir, "chain"), Network: params.ID()}); err != nil {
 		return r, err
 	}
-	ch, err := chain.Open(r.store, params, nil)
+	ch, err := chain.Open(r.store, params, chain.Options{})
 	if err != nil {
 		return r, err
 	}

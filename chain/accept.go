@@ -43,7 +43,16 @@ type Accepted struct {
 	Connected    []Ref // what came to the main chain, lowest first
 	Disconnected []Ref // what left it, highest first
 
+	Refused []Refusal // orphans that waited for the block and broke a rule
+
 	pending *store.Pending
+}
+
+// Refusal is a block that had waited for its parent, and what rule it broke. It is
+// not held any more.
+type Refusal struct {
+	Hash hashing.Hash
+	Err  error // a RuleError
 }
 
 // Wait returns nil when the block would survive a power loss, and with it every
@@ -63,28 +72,26 @@ func (a Accepted) Wait() error { return a.pending.Wait() }
 // the next time: its bytes can be wrong where its header is not, and a clock can
 // catch up. One that breaks a rule of context is remembered as invalid.
 func (c *Chain) Accept(b *Block, now time.Time) (Accepted, error) {
-	if err := checkSanity(b, c.params.PowLimit); err != nil {
+	checked, err := c.params.sanity(b)
+	if err != nil {
 		return Accepted{}, err
 	}
-	if err := checkSupported(b); err != nil {
-		return Accepted{}, err
-	}
-	hash := b.Hash()
-
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.writing.Lock()
+	defer c.writing.Unlock()
 	if c.broken != nil {
 		return Accepted{}, c.broken
 	}
-	if n, known := c.index[hash]; known {
+	if n := c.nodes.get(checked.hash); n != nil {
 		return c.acceptKnown(n)
 	}
-	parent, known := c.index[b.Header.Prev()]
-	if !known {
-		c.orphans.add(hash, b, now)
-		return Accepted{Status: Orphan, Hash: hash, Tip: c.tip().snapshot()}, nil
+	parent := c.nodes.get(b.Header.Prev())
+	if parent == nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.orphans.add(checked, now)
+		return Accepted{Status: Orphan, Hash: checked.hash, Tip: c.tip().snapshot()}, nil
 	}
-	return c.acceptNew(hash, b, parent, now)
+	return c.acceptNew(checked, parent, now)
 }
 
 func (c *Chain) acceptKnown(n *node) (Accepted, error) {
@@ -96,34 +103,45 @@ func (c *Chain) acceptKnown(n *node) (Accepted, error) {
 
 // acceptNew takes in a block on a known parent, and the orphans that waited for
 // it, in one batch.
-func (c *Chain) acceptNew(hash hashing.Hash, b *Block, parent *node, now time.Time) (Accepted, error) {
-	if err := c.params.checkPosition(b, parent, now); err != nil {
+func (c *Chain) acceptNew(b *sane, parent *node, now time.Time) (Accepted, error) {
+	old := c.tip()
+	if err := c.checkPosition(b, parent, old, now); err != nil {
 		return Accepted{}, err
 	}
 	if err := c.store.Writable(); err != nil { // before memory changes
 		return Accepted{}, err
 	}
-	u := &update{batch: c.store.NewBatch(), bodies: map[hashing.Hash]*Block{}}
-	old := c.tip()
-	verdict := c.add(u, hash, b, parent)
+	u := c.newUpdate()
+	defer u.abandon()
+	verdict := c.add(u, b, parent)
 	if verdict != nil && !errors.As(verdict, new(*RuleError)) {
 		return Accepted{}, verdict
 	}
+	var refused []Refusal
 	if verdict == nil {
-		if err := c.adopt(u, hash, now); err != nil {
+		var err error
+		if refused, err = c.adopt(u, b.hash, now); err != nil {
 			return Accepted{}, err
 		}
 	}
-	if c.tip() != old {
-		setTip(u.batch, c.tip())
-	}
-	if err := c.apply(u.batch); err != nil {
+	if err := c.commit(u, false); err != nil {
 		return Accepted{}, err
 	}
 	if verdict != nil {
 		return Accepted{}, verdict
 	}
-	return c.accepted(c.index[hash], old), nil
+	a := c.accepted(c.nodes.get(b.hash), old)
+	a.Refused = refused
+	return a, nil
+}
+
+// checkPosition is the second tier, with what depends on the tip that this node
+// has: forks that come too late.
+func (c *Chain) checkPosition(b *sane, parent, tip *node, now time.Time) error {
+	if err := c.params.checkDepth(parent, tip); err != nil {
+		return err
+	}
+	return c.params.checkPosition(b, parent, now)
 }
 
 // accepted describes the way from the tip before to the tip now.
@@ -147,25 +165,28 @@ func (c *Chain) accepted(n, old *node) Accepted {
 
 // adopt adds the orphans that wait for hash, those that wait for them, and so on.
 // One that breaks a rule is dropped.
-func (c *Chain) adopt(u *update, hash hashing.Hash, now time.Time) error {
+func (c *Chain) adopt(u *update, hash hashing.Hash, now time.Time) (refused []Refusal, err error) {
 	parents := []hashing.Hash{hash}
 	for len(parents) > 0 {
-		parent := c.index[parents[0]]
-		for _, child := range c.orphans.take(parents[0]) {
-			err := c.params.checkPosition(child.block, parent, now)
+		parent := c.nodes.get(parents[0])
+		c.mu.Lock()
+		children := c.orphans.take(parents[0])
+		c.mu.Unlock()
+		for _, child := range children {
+			err := c.checkPosition(child.block, parent, u.tip, now)
 			if err == nil {
-				err = c.add(u, child.hash, child.block, parent)
+				err = c.add(u, child.block, parent)
 			}
 			switch {
 			case err == nil:
-				parents = append(parents, child.hash)
+				parents = append(parents, child.block.hash)
 			case errors.As(err, new(*RuleError)):
-				c.log.Info("orphan refused", "hash", child.hash.String(), "err", err)
+				refused = append(refused, Refusal{child.block.hash, err})
 			default:
-				return err
+				return refused, err
 			}
 		}
 		parents = parents[1:]
 	}
-	return nil
+	return refused, nil
 }

@@ -23,7 +23,7 @@ func BenchmarkAccept(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer st.Close()
-			c, err := Open(st, Regtest(), nil)
+			c, err := Open(st, Regtest(), Options{})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -58,7 +58,7 @@ func BenchmarkOpen(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		c, err := Open(st, p, nil)
+		c, err := Open(st, p, Options{})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -93,4 +93,15 @@ func BenchmarkWorkOf(b *testing.B) {
 		binary.LittleEndian.PutUint32(h[72:], 0x1b000001+i&0xffff)
 		WorkOf(h.Bits())
 	}
+}
+
+// BenchmarkHeaders judges headers without their blocks.
+func BenchmarkHeaders(b *testing.B) {
+	headers := grind(20_000)
+	for b.Loop() {
+		if err := Regtest().NewHeaderChain().Add(headers, time.Unix(1_700_000_000, 0)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(len(headers))*float64(b.N)/b.Elapsed().Seconds(), "headers/s")
 }

@@ -74,15 +74,6 @@ func (b *Block) ids() []hashing.Hash {
 	return ids
 }
 
-// isCoinbase says whether tx creates coins: its one input spends nothing.
-func isCoinbase(tx *wire.MsgTx) bool {
-	if len(tx.TxIn) != 1 {
-		return false
-	}
-	prev := &tx.TxIn[0].PreviousOutPoint
-	return prev.Index == wire.MaxPrevOutIndex && hashing.Hash(prev.Hash).IsZero()
-}
-
 // must stops on an error that writing to memory cannot give.
 func must(err error) {
 	if err != nil {

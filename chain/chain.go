@@ -5,29 +5,40 @@ import (
 	"log/slog"
 	"sync"
 
+	"github.com/jbcnet/jbc/chain/script"
 	"github.com/jbcnet/jbc/chain/store"
 	"github.com/jbcnet/jbc/hashing"
 )
 
-// Chain is every block that is known and the choice of the main one among their
-// chains. It is safe for concurrent use; one lock orders everything.
+// Chain is every block that is known, the choice of the main one among their
+// chains, and the outputs that are unspent at its tip. It is safe for concurrent
+// use: blocks are taken in one at a time, and nobody who reads waits for that.
 //
 // Memory runs ahead of the disk by the writes that are not synced yet: see
 // [Accepted.Wait]. When the store fails, nothing is accepted any more and the
 // process should end; the next one opens what was synced.
 type Chain struct {
-	params *Params
-	store  *store.Store
-	log    *slog.Logger
+	params  *Params
+	store   *store.Store
+	log     *slog.Logger
+	scripts *script.Checker
+
+	updateBytes int64 // what an update may hold, see Options
+
+	// writing is held by whoever takes in blocks. What follows is his: he alone
+	// changes it, and where it stands below mu holds that too while he does.
+	writing sync.Mutex
+	utxos   *utxoCache
+	last    *store.Pending // of the latest batch: when it is synced, so is everything
+	broken  error          // a batch was not applied: memory and disk differ
 
 	mu       sync.RWMutex
-	index    map[hashing.Hash]*node
+	nodes    nodeTable
 	main     []*node            // the main chain by height
 	leaves   map[*node]struct{} // nodes without children
 	sequence uint64             // of the next node
+	unspent  uint64             // outputs at the tip
 	orphans  *orphans
-	last     *store.Pending // of the latest batch: when it is synced, so is everything
-	broken   error          // a batch was not applied: memory and disk differ
 }
 
 // Tip is the last block of the main chain, as it was when asked.
@@ -50,7 +61,7 @@ func (c *Chain) Tip() Tip {
 }
 
 func (n *node) snapshot() Tip {
-	return Tip{Hash: n.hash, Height: n.height, Header: n.header, Work: n.work, MedianTime: n.median}
+	return Tip{Hash: n.hash, Height: n.height, Header: n.header(), Work: n.work, MedianTime: n.median}
 }
 
 // tip returns the last node of the main chain. The caller holds the lock.
@@ -63,26 +74,28 @@ func (c *Chain) onMain(n *node) bool {
 
 // insert puts n, whose parent is there, into the index. The caller holds the lock.
 func (c *Chain) insert(n *node) {
-	c.index[n.hash] = n
+	c.nodes.put(n)
 	delete(c.leaves, n.parent)
 	c.leaves[n] = struct{}{}
 	c.sequence = max(c.sequence, n.sequence+1)
 }
 
-// setMain makes the chain up to n the main one. The caller holds the lock.
+// setMain makes the chain up to n the main one. The caller holds both locks.
 func (c *Chain) setMain(n *node) {
 	fork := n
 	for !c.onMain(fork) {
 		fork = fork.parent
 	}
 	c.main = c.main[:fork.height+1]
-	c.main = append(c.main, make([]*node, n.height-fork.height)...)
+	for height := fork.height + 1; height <= n.height; height++ {
+		c.main = append(c.main, nil)
+	}
 	for ; n != fork; n = n.parent {
 		c.main[n.height] = n
 	}
 }
 
-// apply hands a batch to the store. The caller holds the lock.
+// apply hands a batch to the store. The caller holds c.writing.
 func (c *Chain) apply(b *store.Batch) error {
 	pending, err := b.Apply()
 	if err != nil {

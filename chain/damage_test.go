@@ -20,7 +20,7 @@ func openMem(t testing.TB, fs vfs.FS) (*Chain, *store.Store, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := Open(st, Regtest(), nil)
+	c, err := Open(st, Regtest(), Options{})
 	return c, st, err
 }
 
@@ -42,7 +42,7 @@ func mineOn(t testing.TB, c *Chain, now time.Time) *Block {
 func TestDamageIsFound(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	record := func(n *node) indexRecord {
-		return indexRecord{header: n.header, work: n.work, sequence: n.sequence, invalid: n.invalid}
+		return indexRecord{header: n.header(), work: n.work, sequence: n.sequence, invalid: n.invalid}
 	}
 	tests := []struct {
 		name   string
@@ -53,7 +53,7 @@ func TestDamageIsFound(t *testing.T) {
 		{"body of another block", func(b *store.Batch, c *Chain) { setBody(b, c.main[3].hash, c.params.Genesis) }, "body, height 3"},
 		{"body cut short", func(b *store.Batch, c *Chain) { b.Set(store.Chain, bodyKey(c.main[3].hash), make([]byte, 90)) }, "body of block"},
 		{"body with other transactions", func(b *store.Batch, c *Chain) {
-			wrong := &Block{Header: c.main[3].header, Transactions: []*wire.MsgTx{c.params.Genesis.Transactions[0]}}
+			wrong := &Block{Header: c.main[3].header(), Transactions: []*wire.MsgTx{c.params.Genesis.Transactions[0]}}
 			setBody(b, c.main[3].hash, wrong)
 		}, "body, height 3"},
 		{"index record gone", func(b *store.Batch, c *Chain) { b.Delete(store.Chain, indexKey(3, c.main[3].hash)) }, "index, height 4"},
@@ -90,8 +90,10 @@ func TestDamageIsFound(t *testing.T) {
 			b.Set(store.Chain, indexKey(0, r.header.Hash()), r.encode())
 		}, "genesis"},
 		{"tip gone", func(b *store.Batch, c *Chain) { b.Delete(store.Chain, tipKey()) }, "tip"},
-		{"tip unknown", func(b *store.Batch, c *Chain) { b.Set(store.Chain, tipKey(), make([]byte, 32)) }, "not in the index"},
-		{"tip is not the best", func(b *store.Batch, c *Chain) { setTip(b, c.main[3]) }, "chainwork"},
+		{"tip unknown", func(b *store.Batch, c *Chain) { b.Set(store.Chain, tipKey(), tipRecord{}.encode()) }, "not in the index"},
+		{"tip is not the best", func(b *store.Batch, c *Chain) {
+			b.Set(store.Chain, tipKey(), tipRecord{hash: c.main[3].hash, utxos: 3}.encode())
+		}, "chainwork"},
 		{"tip is invalid", func(b *store.Batch, c *Chain) {
 			c.tip().invalid = true
 			setIndex(b, c.tip())

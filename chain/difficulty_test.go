@@ -25,10 +25,10 @@ type rehearsal struct {
 }
 
 func newRehearsal(t *testing.T, params *Params, seed uint64) *rehearsal {
-	genesis := params.newNode(params.Genesis.Hash(), params.Genesis.Header, nil, 0)
+	genesis := params.newNode(params.Genesis.Hash(), &params.Genesis.Header, nil, 0)
 	return &rehearsal{
 		t: t, params: params, rng: rand.New(rand.NewPCG(seed, 8)), tip: genesis,
-		now: time.Unix(int64(genesis.header.Time()), 0).Add(30 * 24 * time.Hour),
+		now: time.Unix(int64(genesis.time), 0).Add(30 * 24 * time.Hour),
 	}
 }
 
@@ -63,7 +63,7 @@ func (r *rehearsal) extend(stamp uint32, bits hashing.Bits) {
 	h.SetPrev(r.tip.hash)
 	h.SetTime(stamp)
 	h.SetBits(bits)
-	r.tip = r.params.newNode(h.Hash(), h, r.tip, uint64(r.tip.height)+1)
+	r.tip = r.params.newNode(h.Hash(), &h, r.tip, uint64(r.tip.height)+1)
 }
 
 // interval returns the block interval to be expected now, in spacings.
@@ -164,8 +164,8 @@ func TestDifficultyAfterWeekend(t *testing.T) {
 	r := weekend(Dev(), 1)
 	first := r.tip.ancestor(1)
 	textbook := ASERT{Spacing: r.params.Spacing, HalfLife: r.params.HalfLife, Limit: r.params.PowLimit}
-	elapsed := int64(r.tip.header.Time()) - int64(first.header.Time())
-	if bits, over := textbook.Next(first.header.Bits(), elapsed, int64(r.tip.height-1)); !over {
+	elapsed := int64(r.tip.time) - int64(first.time)
+	if bits, over := textbook.Next(first.bits, elapsed, int64(r.tip.height-1)); !over {
 		t.Errorf("the schedule anchored at block 1 requires %s: this test would pass without the anchor rule", bits)
 	}
 }

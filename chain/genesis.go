@@ -1,8 +1,18 @@
 package chain
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
 
+	"github.com/btcsuite/btcd/txscript/v2"
+	"github.com/btcsuite/btcd/wire/v2"
 	"github.com/jbcnet/jbc/hashing"
 )
 
@@ -61,4 +71,106 @@ func genesis(digits string) *Block {
 		panic("chain: genesis: " + err.Error())
 	}
 	return b
+}
+
+// ErrNetworkChanged says that a network's genesis block was made for other
+// parameters than those it comes with.
+var ErrNetworkChanged = errors.New("the parameters were changed after the network was made")
+
+// maxGenesisMessage is the longest message, in bytes: one push of its own length.
+const maxGenesisMessage = 75
+
+// NewGenesis returns a genesis block for a network that has none yet, to be mined:
+// its nonce is zero. Its coinbase holds message, 1 to 75 bytes of printable UTF-8,
+// and tag, which is random: two networks are two, whatever else they share. Its one
+// output is OP_RETURN and the SHA-256 of all that is fixed at birth, worth nothing.
+// So who shares a genesis block shares the rules, and a network's id tells them.
+func NewGenesis(p *Params, message string, tag [8]byte, at uint32) (*Block, error) {
+	if message == "" || len(message) > maxGenesisMessage || !printableText(message) {
+		return nil, fmt.Errorf("genesis message %.80q: want 1 to %d bytes of printable UTF-8", message, maxGenesisMessage)
+	}
+	for _, check := range []func() error{p.checkName, p.checkRules, p.checkPrivate} {
+		if err := check(); err != nil {
+			return nil, err
+		}
+	}
+	script := append([]byte{byte(len(message))}, message...)
+	script = append(append(script, byte(len(tag))), tag[:]...)
+	b := &Block{Transactions: []*wire.MsgTx{coinbaseTx(script, p.commitment(), 0)}}
+	b.Header.SetVersion(templateVersion)
+	b.Header.SetTime(at)
+	b.Header.SetBits(p.PowLimit)
+	root, _ := hashing.MerkleRoot(b.ids())
+	b.Header.SetMerkleRoot(root)
+	return b, nil
+}
+
+func printableText(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
+// GenesisMessage returns the message of a genesis block made by [NewGenesis] or
+// built in, and empty of any other.
+func GenesisMessage(b *Block) string {
+	message, rest, ok := cutPush(b.Transactions[0].TxIn[0].SignatureScript)
+	if ok && len(rest) > 0 {
+		_, rest, ok = cutPush(rest) // the tag, which the built-in ones lack
+	}
+	if !ok || len(rest) > 0 || !printableText(string(message)) {
+		return ""
+	}
+	return string(message)
+}
+
+// commitment returns the script of the output that commits to p.
+func (p *Params) commitment() []byte {
+	sum := sha256.Sum256(p.birth())
+	return append([]byte{txscript.OP_RETURN, byte(len(sum))}, sum[:]...)
+}
+
+// birth returns what is fixed when a network is made, a line each, so that anyone
+// can hash it. No value holds a line's end.
+func (p *Params) birth() []byte {
+	var text bytes.Buffer
+	for _, line := range []struct {
+		name  string
+		value any
+	}{
+		{"jbc network", networkFormat},
+		{"name", p.Name},
+		{"spacing_s", int64(p.Spacing / time.Second)},
+		{"difficulty", p.difficulty()},
+		{"half_life_s", int64(p.HalfLife / time.Second)},
+		{"reward", FormatCoins(p.InitialSubsidy)},
+		{"halving_blocks", p.HalvingInterval},
+		{"maturity_blocks", p.Maturity},
+		{"pow_limit", p.PowLimit},
+		{"max_weight", p.BlockWeight()},
+		{"bech32", p.Address.Bech32HRPSegwit},
+		{"pubkey_hash", p.Address.PubKeyHashAddrID},
+		{"script_hash", p.Address.ScriptHashAddrID},
+		{"private_key", p.Address.PrivateKeyID},
+	} {
+		fmt.Fprintf(&text, "%s %v\n", line.name, line.value)
+	}
+	return text.Bytes()
+}
+
+// checkCommitment wants a genesis block as [NewGenesis] makes it, so that its hash
+// says everything about it, and that it was made for p.
+func (p *Params) checkCommitment() error {
+	b := p.Genesis
+	coinbase := b.Transactions[0]
+	switch {
+	case len(b.Transactions) != 1 || len(coinbase.TxOut) != 1 || coinbase.HasWitness():
+		return errors.New("genesis: want one transaction with one output and no witness")
+	case !b.Header.Prev().IsZero() || b.Header.Bits() != p.PowLimit:
+		return errors.New("genesis: want no parent, and the bits of pow_limit")
+	case coinbase.TxOut[0].Value != 0:
+		return fmt.Errorf("genesis: pays %d units, want none", coinbase.TxOut[0].Value)
+	}
+	if have, want := coinbase.TxOut[0].PkScript, p.commitment(); !bytes.Equal(have, want) {
+		return fmt.Errorf("%w: genesis commits to %x, they are %x", ErrNetworkChanged, have, want)
+	}
+	return nil
 }

@@ -5,40 +5,80 @@ import (
 )
 
 // node is a block in the index: one whose header, place and encoding were found
-// good. All but invalid is fixed when it is made.
+// good. All but invalid is fixed when it is made. There is one for every header,
+// so it is kept small: 160 bytes, and about 30 more for what points to it.
 type node struct {
-	hash     hashing.Hash
-	header   hashing.Header
-	parent   *node // nil for genesis
-	height   uint32
-	sequence uint64 // counts the blocks as they came: of two with equal work the lower is the tip
-	median   uint32 // median time past of a child: over this block and up to ten before it
-	work     Work   // of the chain up to here
-	anchor   *node  // of ScheduleASERT; itself for an anchor, nil for genesis
-	invalid  bool   // failed its context, or descends from one that did
+	hash       hashing.Hash
+	merkleRoot hashing.Hash
+	work       Work   // of the chain up to here
+	parent     *node  // nil for genesis
+	anchor     *node  // of ScheduleASERT; itself for an anchor, nil for genesis
+	skip       *node  // an ancestor further back, see skipTo
+	sequence   uint64 // counts the blocks as they came: of two with equal work the lower is the tip
+	height     uint32
+	median     uint32 // median time past of a child: over this block and up to ten before it
+	version    uint32
+	time       uint32
+	bits       hashing.Bits
+	nonce      uint32
+	invalid    bool // failed its context, or descends from one that did
 }
 
 // newNode makes the node of a block on parent, nil for genesis.
-func (p *Params) newNode(hash hashing.Hash, header hashing.Header, parent *node, sequence uint64) *node {
-	n := &node{hash: hash, header: header, parent: parent, sequence: sequence, work: WorkOf(header.Bits())}
+func (p *Params) newNode(hash hashing.Hash, header *hashing.Header, parent *node, sequence uint64) *node {
+	n := &node{
+		hash: hash, merkleRoot: header.MerkleRoot(),
+		parent: parent, sequence: sequence,
+		version: header.Version(), time: header.Time(), bits: header.Bits(), nonce: header.Nonce(),
+	}
 	if parent != nil {
 		n.height = parent.height + 1
-		n.work = n.work.Add(parent.work)
 		n.anchor = parent.anchor
+		n.skip = parent.ancestor(skipTo(n.height))
 		if _, anchored := p.required(parent); anchored {
 			n.anchor = n
 		}
 	}
+	n.work = n.chainwork()
 	n.median = n.medianTime()
 	return n
 }
 
-func (n *node) medianTime() uint32 {
-	times := make([]uint32, 0, medianTimeSpan)
-	for b := n; b != nil && len(times) < medianTimeSpan; b = b.parent {
-		times = append(times, b.header.Time())
+// chainwork adds the work of n to that of its parent. Most blocks have the bits of
+// their parent, whose work is a subtraction away: much cheaper than a division.
+func (n *node) chainwork() Work {
+	parent := n.parent
+	if parent == nil {
+		return WorkOf(n.bits)
 	}
-	return MedianTime(times)
+	if parent.parent != nil && parent.bits == n.bits {
+		return parent.work.Add(parent.work.sub(parent.parent.work))
+	}
+	return parent.work.Add(WorkOf(n.bits))
+}
+
+// header puts the header together again.
+func (n *node) header() hashing.Header {
+	var h hashing.Header
+	h.SetVersion(n.version)
+	if n.parent != nil {
+		h.SetPrev(n.parent.hash)
+	}
+	h.SetMerkleRoot(n.merkleRoot)
+	h.SetTime(n.time)
+	h.SetBits(n.bits)
+	h.SetNonce(n.nonce)
+	return h
+}
+
+func (n *node) medianTime() uint32 {
+	var times [medianTimeSpan]uint32
+	count := 0
+	for b := n; b != nil && count < medianTimeSpan; b = b.parent {
+		times[count] = b.time
+		count++
+	}
+	return MedianTime(times[:count])
 }
 
 // required returns the bits of a block on parent, and whether such a block is an
@@ -56,26 +96,49 @@ func (p *Params) required(parent *node) (bits hashing.Bits, anchored bool) {
 	}
 	schedule := ASERT{Spacing: p.Spacing, HalfLife: p.HalfLife, Limit: p.PowLimit}
 	anchor := parent.anchor
-	anchorParentTime := int64(anchor.header.Time()) - int64(p.Spacing.Seconds())
-	elapsed := int64(parent.header.Time()) - anchorParentTime
-	return schedule.Next(anchor.header.Bits(), elapsed, int64(parent.height-anchor.height))
+	anchorParentTime := int64(anchor.time) - int64(p.Spacing.Seconds())
+	elapsed := int64(parent.time) - anchorParentTime
+	return schedule.Next(anchor.bits, elapsed, int64(parent.height-anchor.height))
 }
 
 func (p *Params) requiredBitcoin(parent *node) hashing.Bits {
 	if (parent.height+1)%retargetBlocks != 0 {
-		return parent.header.Bits()
+		return parent.bits
 	}
 	first := parent.ancestor(parent.height - (retargetBlocks - 1))
-	return BitcoinRetarget(parent.header.Bits(), first.header.Time(), parent.header.Time(), p.Spacing, p.PowLimit)
+	return BitcoinRetarget(parent.bits, first.time, parent.time, p.Spacing, p.PowLimit)
 }
 
 // ancestor returns the block at height on the way from n to genesis: height is
-// not above n's.
+// not above n's. It takes a number of steps that grows with the logarithm of the
+// distance.
 func (n *node) ancestor(height uint32) *node {
 	for n.height > height {
-		n = n.parent
+		// Down the skip where it does not go too far, and where the parent's would
+		// not go further.
+		s := skipTo(n.height)
+		p := skipTo(n.height - 1)
+		if n.skip != nil && (s == height || s > height && !(p+2 < s && p >= height)) {
+			n = n.skip
+		} else {
+			n = n.parent
+		}
 	}
 	return n
+}
+
+// skipTo says which ancestor a block at height points to besides its parent:
+// the pattern of Bitcoin Core's chain index, by which any ancestor is near.
+func skipTo(height uint32) uint32 {
+	dropLowest := func(n uint32) uint32 { return n & (n - 1) }
+	switch {
+	case height < 2:
+		return 0
+	case height&1 == 1:
+		return dropLowest(dropLowest(height-1)) + 1
+	default:
+		return dropLowest(height)
+	}
 }
 
 // better says whether the chain up to n should be the main one rather than that

@@ -1,10 +1,12 @@
 package chain
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
 
+	"github.com/jbcnet/jbc/chain/script"
 	"github.com/jbcnet/jbc/chain/store"
 	"github.com/jbcnet/jbc/hashing"
 )
@@ -14,31 +16,57 @@ import (
 // reorganisation commonly goes.
 const checkedBodies = 100
 
+// Options of [Open]. The zero value is what most nodes want.
+type Options struct {
+	// Logger hears of what takes long and of orphans refused. Nil is silence.
+	Logger *slog.Logger
+	// CacheBytes bounds the memory for unspent outputs that were used lately;
+	// DefaultCacheBytes where zero. The store has them all.
+	CacheBytes int64
+	// SignatureCache is how many good signatures are remembered, DefaultSignatureCache
+	// where zero, none where negative.
+	SignatureCache int
+
+	// updateBytes bounds what an update holds, maxUpdateBytes where zero: tests make
+	// it small, so that short ways are gone in several batches too.
+	updateBytes int64
+}
+
+// What a node spends on caches unless told otherwise.
+const (
+	DefaultCacheBytes     = 64 << 20
+	DefaultSignatureCache = 50_000
+)
+
 // Open reads the chain that st holds, or starts one with the network's genesis
 // block. Everything is checked: each header's hash, proof of work, parent, bits
 // and chainwork; that the tip is the best of the valid blocks; and that the last
 // 100 blocks of the main chain are there whole. What does not fit is a
-// [store.DamageError]. A nil log is silence. The store stays the caller's to
-// close, after the chain's last use.
-func Open(st *store.Store, params *Params, log *slog.Logger) (*Chain, error) {
+// [store.DamageError]. A way to a better tip that a crash cut off is gone to its
+// end. The store stays the caller's to close, after the chain's last use.
+func Open(st *store.Store, params *Params, opts Options) (*Chain, error) {
 	if err := params.Check(); err != nil {
 		return nil, err
-	}
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
 	}
 	c := &Chain{
 		params:  params,
 		store:   st,
-		log:     log,
-		index:   map[hashing.Hash]*node{},
+		log:     opts.Logger,
+		scripts: script.New(script.Options{CacheEntries: uint(max(0, cmp.Or(opts.SignatureCache, DefaultSignatureCache)))}),
+		utxos:   newUTXOCache(st, cmp.Or(opts.CacheBytes, DefaultCacheBytes)),
+		nodes:   newNodeTable(),
 		leaves:  map[*node]struct{}{},
 		orphans: newOrphans(),
+
+		updateBytes: cmp.Or(opts.updateBytes, maxUpdateBytes),
+	}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
 	}
 	if err := st.Iterate(store.Chain, []byte{prefixIndex}, c.loadNode); err != nil {
 		return nil, err
 	}
-	if len(c.index) == 0 {
+	if c.nodes.count == 0 {
 		if err := c.start(); err != nil {
 			return nil, err
 		}
@@ -50,7 +78,25 @@ func Open(st *store.Store, params *Params, log *slog.Logger) (*Chain, error) {
 	if err := c.checkBodies(); err != nil {
 		return nil, err
 	}
-	return c, nil
+	return c, c.finishMove()
+}
+
+// finishMove goes to the best tip where the last process was on its way there.
+func (c *Chain) finishMove() error {
+	best, from := c.best(), c.tip()
+	if best == from {
+		return nil
+	}
+	c.log.Info("going on to the best block", "from", from.height, "to", best.height)
+	u := c.newUpdate()
+	defer u.abandon()
+	if err := c.activateBest(u); err != nil {
+		return err
+	}
+	if err := c.commit(u, false); err != nil {
+		return err
+	}
+	return c.last.Wait()
 }
 
 // start begins a chain with the genesis block.
@@ -59,14 +105,14 @@ func (c *Chain) start() error {
 		return c.damaged("index", "empty, though there is a tip")
 	}
 	genesis := c.params.Genesis
-	n := c.params.newNode(genesis.Hash(), genesis.Header, nil, 0)
+	n := c.params.newNode(genesis.Hash(), &genesis.Header, nil, 0)
 	c.insert(n)
 	c.main = []*node{n}
 
 	b := c.store.NewBatch()
 	setIndex(b, n)
 	setBody(b, n.hash, genesis)
-	setTip(b, n)
+	b.Set(store.Chain, tipKey(), tipRecord{hash: n.hash}.encode())
 	if err := c.apply(b); err != nil {
 		return err
 	}
@@ -87,7 +133,7 @@ func (c *Chain) loadNode(key, value []byte) error {
 	if got := r.header.Hash(); got != hash {
 		return c.damaged(where, "header hashes to %s", got)
 	}
-	parent := c.index[r.header.Prev()]
+	parent := c.nodes.get(r.header.Prev())
 	if height == 0 {
 		if hash != c.params.Genesis.Hash() {
 			return c.damaged(where, "genesis is %s", c.params.Genesis.Hash())
@@ -96,7 +142,7 @@ func (c *Chain) loadNode(key, value []byte) error {
 	} else if err := c.checkLink(where, height, r, parent); err != nil {
 		return err
 	}
-	n := c.params.newNode(hash, r.header, parent, r.sequence)
+	n := c.params.newNode(hash, &r.header, parent, r.sequence)
 	if n.work != r.work {
 		return c.damaged(where, "chainwork %s, computed %s", r.work, n.work)
 	}
@@ -127,30 +173,45 @@ func (c *Chain) checkLink(where string, height uint32, r indexRecord, parent *no
 
 // loadTip reads which block is the tip, and checks that it should be.
 func (c *Chain) loadTip() error {
-	raw, err := c.store.Get(store.Chain, tipKey())
-	if errors.Is(err, store.ErrNotFound) || err == nil && len(raw) != len(hashing.Hash{}) {
-		return c.damaged("tip", "%d bytes, want a hash", len(raw))
-	}
+	r, err := c.readTip()
 	if err != nil {
 		return err
 	}
-	tip := c.index[hashing.Hash(raw)]
+	tip := c.nodes.get(r.hash)
 	if tip == nil {
-		return c.damaged("tip", "block %s is not in the index", hashing.Hash(raw))
+		return c.damaged("tip", "block %s is not in the index", r.hash)
 	}
 	if tip.invalid {
 		return c.damaged("tip", "block %s is marked invalid", tip.hash)
 	}
-	for _, n := range c.index {
-		if !n.invalid && n != tip && n.better(tip) {
-			return c.damaged("tip", "block %s, though %s has chainwork %s against %s", tip.hash, n.hash, n.work, tip.work)
-		}
+	if best := c.best(); !r.moving && best != tip {
+		return c.damaged("tip", "block %s, though %s has chainwork %s against %s", tip.hash, best.hash, best.work, tip.work)
 	}
 	c.main = make([]*node, tip.height+1)
 	for n := tip; n != nil; n = n.parent {
 		c.main[n.height] = n
 	}
+	c.unspent = r.utxos
 	return nil
+}
+
+// readTip reads the tip's record. An old one says nothing of unspent outputs:
+// the state begins with genesis then, and moves.
+func (c *Chain) readTip() (tipRecord, error) {
+	raw, err := c.store.Get(store.Chain, tipKey())
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return tipRecord{}, c.damaged("tip", "missing")
+	case err != nil:
+		return tipRecord{}, err
+	case len(raw) == oldTipRecordSize && c.nodes.get(hashing.Hash(raw)) != nil:
+		return tipRecord{hash: c.params.Genesis.Hash(), moving: true}, nil
+	}
+	r, err := decodeTipRecord(raw)
+	if err != nil {
+		return r, c.damaged("tip", "%v", err)
+	}
+	return r, nil
 }
 
 // checkBodies reads the last blocks of the main chain.
@@ -163,10 +224,16 @@ func (c *Chain) checkBodies() error {
 			return c.damaged(where, "missing")
 		case err != nil:
 			return err
-		case b.Header != n.header:
+		case b.Hash() != n.hash:
 			return c.damaged(where, "header is that of %s", b.Hash())
 		}
-		if err := checkSanity(b, c.params.PowLimit); err != nil {
+		if n.height == 0 {
+			continue
+		}
+		if _, err := c.params.sanity(b); err != nil {
+			return c.damaged(where, "%v", err)
+		}
+		if _, err := c.readUndo(n.hash, b); err != nil {
 			return c.damaged(where, "%v", err)
 		}
 	}

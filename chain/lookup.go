@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/btcsuite/btcd/wire/v2"
 	"github.com/jbcnet/jbc/chain/store"
 	"github.com/jbcnet/jbc/hashing"
 )
@@ -23,12 +24,12 @@ type Entry struct {
 func (c *Chain) Lookup(hash hashing.Hash) (Entry, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	n, ok := c.index[hash]
-	if !ok {
+	n := c.nodes.get(hash)
+	if n == nil {
 		return Entry{}, false
 	}
 	return Entry{
-		Hash: n.hash, Height: n.height, Header: n.header, Work: n.work, MedianTime: n.median,
+		Hash: n.hash, Height: n.height, Header: n.header(), Work: n.work, MedianTime: n.median,
 		Main: c.onMain(n), Invalid: n.invalid,
 	}, true
 }
@@ -53,8 +54,8 @@ func (c *Chain) HashAtHeight(height uint32) (hashing.Hash, bool) {
 func (c *Chain) NextBits(parent hashing.Hash) (hashing.Bits, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	n, ok := c.index[parent]
-	if !ok {
+	n := c.nodes.get(parent)
+	if n == nil {
 		return 0, false
 	}
 	bits, _ := c.params.required(n)
@@ -81,6 +82,22 @@ func (c *Chain) RawBlock(hash hashing.Hash) ([]byte, error) {
 		return nil, fmt.Errorf("chain: block %s: %w", hash, err)
 	}
 	return raw, err
+}
+
+// UTXO returns an output that is unspent at the tip; false where it is not.
+func (c *Chain) UTXO(at wire.OutPoint) (UTXO, bool, error) {
+	raw, err := c.store.Get(store.Chain, utxoKey(&at))
+	if errors.Is(err, store.ErrNotFound) {
+		return UTXO{}, false, nil
+	}
+	if err != nil {
+		return UTXO{}, false, fmt.Errorf("chain: output %s: %w", at, err)
+	}
+	u, err := packed(raw).unpack()
+	if err != nil {
+		return UTXO{}, false, c.damaged("unspent output "+at.String(), "%v", err)
+	}
+	return u, true, nil
 }
 
 func (c *Chain) readBlock(hash hashing.Hash) (*Block, error) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/btcsuite/btcd/chaincfg/v2"
+	"github.com/jbcnet/jbc/hashing"
 )
 
 // Networks returns the built-in networks, the default first.
@@ -82,6 +83,15 @@ func Regtest() *Params {
 	}
 }
 
+// builtinHash reads a hash that is written here.
+func builtinHash(digits string) hashing.Hash {
+	h, err := hashing.ParseHash(digits)
+	if err != nil {
+		panic("chain: built-in hash: " + err.Error())
+	}
+	return h
+}
+
 // Bitcoin has the parameters of Bitcoin's main network, for replaying its blocks.
 func Bitcoin() *Params {
 	return &Params{
@@ -93,8 +103,14 @@ func Bitcoin() *Params {
 		InitialSubsidy:  50 * Coin,
 		HalvingInterval: 210_000,
 		Maturity:        100,
-		Forks:           Forks{BIP34: 227_931, BIP66: 363_725, BIP65: 388_381, SegWit: 481_824},
-		VersionRolling:  true,
-		Address:         &chaincfg.MainNetParams,
+		Forks: Forks{
+			BIP16: 173_805, BIP34: 227_931, BIP66: 363_725, BIP65: 388_381, CSV: 419_328, SegWit: 481_824, Taproot: 709_632,
+			BIP30Exceptions: map[uint32]hashing.Hash{
+				91_842: builtinHash("00000000000a4d0a398161ffc163c503763b1f4360639393e0e4c8e300e0caec"),
+				91_880: builtinHash("00000000000743f190a18c5577a3c2d2a1f610ae9601ac046a38084ccb7cd721"),
+			},
+		},
+		VersionRolling: true,
+		Address:        &chaincfg.MainNetParams,
 	}
 }

@@ -25,8 +25,7 @@ type orphans struct {
 }
 
 type orphan struct {
-	hash  hashing.Hash
-	block *Block
+	block *sane
 	size  int
 	since time.Time
 }
@@ -40,13 +39,13 @@ func newOrphans() *orphans {
 }
 
 // add holds b, unless it is held already.
-func (o *orphans) add(hash hashing.Hash, b *Block, now time.Time) {
+func (o *orphans) add(b *sane, now time.Time) {
 	o.expire(now)
-	if _, held := o.byHash[hash]; held {
+	if _, held := o.byHash[b.hash]; held {
 		return
 	}
-	e := o.byAge.PushBack(&orphan{hash: hash, block: b, size: b.Size(), since: now})
-	o.byHash[hash] = e
+	e := o.byAge.PushBack(&orphan{block: b, size: b.Size(), since: now})
+	o.byHash[b.hash] = e
 	prev := b.Header.Prev()
 	o.byParent[prev] = append(o.byParent[prev], e)
 	o.bytes += b.Size()
@@ -63,7 +62,7 @@ func (o *orphans) take(parent hashing.Hash) []*orphan {
 		children[i] = e.Value.(*orphan)
 	}
 	for _, child := range children {
-		o.remove(o.byHash[child.hash])
+		o.remove(o.byHash[child.block.hash])
 	}
 	return children
 }
@@ -77,7 +76,7 @@ func (o *orphans) expire(now time.Time) {
 
 func (o *orphans) remove(e *list.Element) {
 	gone := o.byAge.Remove(e).(*orphan)
-	delete(o.byHash, gone.hash)
+	delete(o.byHash, gone.block.hash)
 	o.bytes -= gone.size
 	prev := gone.block.Header.Prev()
 	siblings := o.byParent[prev]

@@ -110,7 +110,7 @@ func TestCheckParams(t *testing.T) {
 // TestAnchors follows the anchor of the ASERT schedule through slow and fast blocks.
 func TestAnchors(t *testing.T) {
 	p := Dev()
-	genesis := p.newNode(p.Genesis.Hash(), p.Genesis.Header, nil, 0)
+	genesis := p.newNode(p.Genesis.Hash(), &p.Genesis.Header, nil, 0)
 	tests := []struct {
 		name   string
 		gap    uint32 // seconds since the block before
@@ -135,8 +135,8 @@ func TestAnchors(t *testing.T) {
 		header := p.Genesis.Header
 		header.SetPrev(at.hash)
 		header.SetBits(bits)
-		header.SetTime(at.header.Time() + tt.gap)
-		n := p.newNode(header.Hash(), header, at, uint64(i))
+		header.SetTime(at.time + tt.gap)
+		n := p.newNode(header.Hash(), &header, at, uint64(i))
 		if got := n.anchor == n; got != tt.anchor {
 			t.Errorf("block %d, %s: anchor %v, want %v", n.height, tt.name, got, tt.anchor)
 		}

@@ -1,29 +1,30 @@
 package chain
 
-import "time"
+import (
+	"time"
+
+	"github.com/jbcnet/jbc/hashing"
+)
 
 // checkPosition is the second tier: what the chain up to parent says of a block
 // on it. It reads headers only, so it holds for side blocks too, whose state is
 // never computed. Nothing is kept of a block that fails here, and it may be tried
 // again: one that is early by our clock is in time later.
-func (p *Params) checkPosition(b *Block, parent *node, now time.Time) error {
+func (p *Params) checkPosition(b *sane, parent *node, now time.Time) error {
 	height := parent.height + 1
 	if parent.invalid {
 		return broken(RuleInvalidAncestor, height, "parent %s", parent.hash)
 	}
-	if want, _ := p.required(parent); b.Header.Bits() != want {
-		return broken(RuleWrongBits, height, "%s, required %s", b.Header.Bits(), want)
-	}
-	if t := b.Header.Time(); t <= parent.median {
-		return broken(RuleTimeTooOld, height, "%d, median time past %d", t, parent.median)
-	}
-	if err := p.checkVersion(b, height); err != nil {
+	if err := p.checkHeader(&b.Header, b.hash, parent); err != nil {
 		return err
 	}
 	if script := b.Transactions[0].TxIn[0].SignatureScript; height >= p.Forks.BIP34 && !hasHeight(script, height) {
 		return broken(RuleCoinbaseHeight, height, "script %x, want prefix %x", script, HeightScript(height))
 	}
-	if err := checkWitness(b, height, height >= p.Forks.SegWit); err != nil {
+	if err := checkWitness(b.Block, height, height >= p.Forks.SegWit); err != nil {
+		return err
+	}
+	if err := p.checkFinal(b, parent); err != nil {
 		return err
 	}
 	// Last, so that a block that is nothing but early breaks no other rule.
@@ -33,10 +34,46 @@ func (p *Params) checkPosition(b *Block, parent *node, now time.Time) error {
 	return nil
 }
 
+// checkHeader is what the headers up to parent say of the header of a child.
+func (p *Params) checkHeader(h *hashing.Header, hash hashing.Hash, parent *node) error {
+	height := parent.height + 1
+	if want, _ := p.required(parent); h.Bits() != want {
+		return broken(RuleWrongBits, height, "%s, required %s", h.Bits(), want)
+	}
+	if t := h.Time(); t <= parent.median {
+		return broken(RuleTimeTooOld, height, "%d, median time past %d", t, parent.median)
+	}
+	if err := p.checkVersion(int32(h.Version()), height); err != nil {
+		return err
+	}
+	if want, there := p.Checkpoints[height]; there && hash != want {
+		return broken(RuleCheckpoint, height, "%s, the checkpoint is %s", hash, want)
+	}
+	return nil
+}
+
+// checkDepth refuses a block on parent that would fork off the chain up to tip
+// where that is final: deeper than the network's finality depth, or below a
+// checkpoint that it has passed.
+func (p *Params) checkDepth(parent, tip *node) error {
+	if p.FinalityDepth == 0 && len(p.Checkpoints) == 0 || parent == tip {
+		return nil
+	}
+	fork := forkOf(parent, tip)
+	if depth := tip.height - fork.height; p.FinalityDepth != 0 && depth > p.FinalityDepth {
+		return broken(RuleFinality, parent.height+1, "forks off %d blocks below the tip, at most %d", depth, p.FinalityDepth)
+	}
+	for height := range p.Checkpoints {
+		if fork.height < height && height <= tip.height {
+			return broken(RuleCheckpoint, parent.height+1, "forks off at height %d, below the checkpoint at %d", fork.height, height)
+		}
+	}
+	return nil
+}
+
 // checkVersion refuses versions that a soft fork retired. The version is signed:
 // with the top bit set it is below all of them.
-func (p *Params) checkVersion(b *Block, height uint32) error {
-	version := int32(b.Header.Version())
+func (p *Params) checkVersion(version int32, height uint32) error {
 	var least int32
 	switch {
 	case height >= p.Forks.BIP65:
@@ -50,6 +87,21 @@ func (p *Params) checkVersion(b *Block, height uint32) error {
 	}
 	if version < least {
 		return broken(RuleVersion, height, "%d, at least %d", version, least)
+	}
+	return nil
+}
+
+// checkFinal wants the lock time of every transaction to have come: by the
+// median time past from BIP113 on, by the block's own time before.
+func (p *Params) checkFinal(b *sane, parent *node) error {
+	height, at := parent.height+1, b.Header.Time()
+	if height >= p.Forks.CSV {
+		at = parent.median
+	}
+	for i, tx := range b.Transactions {
+		if !isFinal(tx, height, at) {
+			return broken(RuleUnfinal, height, "transaction %s has lock time %d, median time past %d", b.ids[i], tx.LockTime, parent.median)
+		}
 	}
 	return nil
 }

@@ -212,7 +212,7 @@ func TestRules(t *testing.T) {
 		t.Errorf("%d rules listed, %d have texts", got, want)
 	}
 	err := broken(RuleHighHash, 7, "x")
-	if !errors.Is(err, RuleHighHash) || errors.Is(err, RuleBits) {
+	if !errors.Is(err, RuleHighHash) || errors.Is(err, RuleWrongBits) {
 		t.Errorf("%v matches the wrong rules", err)
 	}
 }

@@ -12,12 +12,16 @@ import (
 //
 //	h <height, 4 bytes> <hash>   an indexed block, parents before children
 //	b <hash>                     the block's bytes
-//	t                            the hash of the tip
+//	r <hash>                     what the block spent, where it spent something
+//	u <id> <number, 4 bytes>     an unspent output at the tip
+//	t                            the tip, and how many outputs are unspent there
 //
 // Numbers are big-endian, so that keys sort by height.
 const (
 	prefixIndex = 'h'
 	prefixBody  = 'b'
+	prefixUndo  = 'r'
+	prefixUTXO  = 'u'
 	prefixTip   = 't'
 )
 
@@ -68,7 +72,7 @@ func decodeIndexRecord(key, value []byte) (height uint32, hash hashing.Hash, r i
 
 // setIndex writes what the index has of n.
 func setIndex(b *store.Batch, n *node) {
-	r := indexRecord{header: n.header, work: n.work, sequence: n.sequence, invalid: n.invalid}
+	r := indexRecord{header: n.header(), work: n.work, sequence: n.sequence, invalid: n.invalid}
 	b.Set(store.Chain, indexKey(n.height, n.hash), r.encode())
 }
 
@@ -76,4 +80,34 @@ func setBody(b *store.Batch, hash hashing.Hash, block *Block) {
 	b.Set(store.Chain, bodyKey(hash), block.Encode())
 }
 
-func setTip(b *store.Batch, n *node) { b.Set(store.Chain, tipKey(), n.hash[:]) }
+// tipRecord is the value of the tip key: hash (32 bytes), number of unspent outputs
+// (8), 1 while the main chain is on its way to a better tip (1). Directories from
+// before there were unspent outputs have the hash alone.
+type tipRecord struct {
+	hash   hashing.Hash
+	utxos  uint64
+	moving bool
+}
+
+const (
+	tipRecordSize    = 32 + 8 + 1
+	oldTipRecordSize = 32
+)
+
+func (r tipRecord) encode() []byte {
+	out := binary.BigEndian.AppendUint64(append([]byte(nil), r.hash[:]...), r.utxos)
+	if r.moving {
+		return append(out, 1)
+	}
+	return append(out, 0)
+}
+
+func decodeTipRecord(raw []byte) (r tipRecord, err error) {
+	if len(raw) != tipRecordSize || raw[tipRecordSize-1] > 1 {
+		return r, fmt.Errorf("record of %d bytes", len(raw))
+	}
+	copy(r.hash[:], raw)
+	r.utxos = binary.BigEndian.Uint64(raw[32:])
+	r.moving = raw[tipRecordSize-1] == 1
+	return r, nil
+}

@@ -26,11 +26,11 @@ func TestRules(t *testing.T) {
 		{"same coinbase twice", func(b *chain.Block) { b.Transactions = append(b.Transactions, tx(b)) }, chain.RuleMutated},
 		{"script of one byte", chaintest.Script([]byte{0x51}), chain.RuleCoinbaseScript},
 		{"script of 101 bytes", chaintest.Script(append([]byte{0x51}, make([]byte, 100)...)), chain.RuleCoinbaseScript},
-		{"a second transaction", func(b *chain.Block) {
+		{"a spend of nothing", func(b *chain.Block) {
 			spend := tx(b).Copy()
 			spend.TxIn[0].PreviousOutPoint.Index = 0
 			b.Transactions = append(b.Transactions, spend)
-		}, chain.RuleTransactions},
+		}, chain.RuleMissingInput},
 		{"no outputs", func(b *chain.Block) { tx(b).TxOut = nil }, chain.RuleNoOutputs},
 		{"negative output", chaintest.Pays(-1), chain.RuleOutputValue},
 		{"more than all money", chaintest.Pays(21_000_000*chain.Coin + 1), chain.RuleOutputValue},
@@ -64,7 +64,7 @@ func TestRules(t *testing.T) {
 	}
 	t.Run("easier bits than the limit", func(t *testing.T) {
 		h := chaintest.New(t, easyASERT())
-		h.Reject(h.Next(h.Genesis, chaintest.Bits(0x2100ffff)), chain.RuleBits)
+		h.Reject(h.Next(h.Genesis, chaintest.Bits(0x2100ffff)), chain.RuleWrongBits)
 	})
 	t.Run("high hash", func(t *testing.T) {
 		h := chaintest.New(t, chain.Regtest())

@@ -54,6 +54,9 @@ func (c *Chain) Template(now time.Time, opts TemplateOptions) (Template, error) 
 	tip := c.tip()
 	bits, _ := c.params.required(tip)
 	c.mu.RUnlock()
+	if tip.work.Cmp(c.params.MinimumWork) < 0 {
+		return Template{}, &Hold{Until: now.Add(c.params.Spacing), Median: tip.median, MissingWork: true}
+	}
 
 	script, err := coinbaseScript(tip.height+1, opts.Miner, opts.Data, opts.Tag)
 	if err != nil {

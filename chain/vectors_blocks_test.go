@@ -15,7 +15,7 @@ import (
 func TestBlockVectors(t *testing.T) {
 	vectortest.Each(t, "blocks", func(t *testing.T, f vectortest.File) int {
 		b := checkRealBlock(t, f.Data)
-		if err := checkWitness(b, 1, true); err != nil {
+		if err := checkWitness(b.Block, 1, true); err != nil {
 			t.Errorf("witness: %v", err)
 		}
 		return 1
@@ -44,12 +44,7 @@ func TestBlockfileVectors(t *testing.T) {
 					t.Fatalf("block %d: %v", cases, err)
 				}
 			}
-			if len(b.Transactions) == 1 {
-				if err := p.checkContext(b, uint32(cases)); err != nil {
-					t.Errorf("block %d: %v", cases, err)
-				}
-			}
-			parent = p.newNode(b.Hash(), b.Header, parent, uint64(cases))
+			parent = p.newNode(b.hash, &b.Header, parent, uint64(cases))
 		}
 		return cases
 	})
@@ -57,7 +52,7 @@ func TestBlockfileVectors(t *testing.T) {
 
 // checkRealBlock decodes a block that Bitcoin accepted, encodes it again and runs
 // the checks of sanity.
-func checkRealBlock(t *testing.T, raw []byte) *Block {
+func checkRealBlock(t *testing.T, raw []byte) *sane {
 	t.Helper()
 	b, err := DecodeBlock(raw)
 	if err != nil {
@@ -69,10 +64,11 @@ func checkRealBlock(t *testing.T, raw []byte) *Block {
 	if b.Size() != len(raw) {
 		t.Errorf("block %s: size %d, want %d", b.Hash(), b.Size(), len(raw))
 	}
-	if err := checkSanity(b, Bitcoin().PowLimit); err != nil {
-		t.Errorf("block %s: %v", b.Hash(), err)
+	checked, err := Bitcoin().sanity(b)
+	if err != nil {
+		t.Fatalf("block %s: %v", b.Hash(), err)
 	}
-	return b
+	return checked
 }
 
 // TestWitnessCommitment changes the witnesses of a real block with a commitment.
@@ -135,10 +131,8 @@ func TestVersionForks(t *testing.T) {
 		{1, -1 << 31}, {p.Forks.BIP34 - 1, -1 << 31}, {p.Forks.BIP34, 2}, {p.Forks.BIP66, 3}, {p.Forks.BIP65, 4}, {900_000, 4},
 	}
 	for _, tt := range tests {
-		b := &Block{}
 		for _, version := range []int32{-1 << 31, -1, 0, 1, 2, 3, 4, 0x20000000} {
-			b.Header.SetVersion(uint32(version))
-			err := p.checkVersion(b, tt.height)
+			err := p.checkVersion(version, tt.height)
 			if want := version >= tt.least; (err == nil) != want || err != nil && !errors.Is(err, RuleVersion) {
 				t.Errorf("height %d, version %d: %v, want accepted %v", tt.height, version, err, want)
 			}

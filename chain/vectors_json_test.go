@@ -71,10 +71,10 @@ func TestMutatedBlockVectors(t *testing.T) {
 			if mutant.Hash() != c.Hash {
 				t.Errorf("case %d: hash %s, want %s", i, mutant.Hash(), c.Hash)
 			}
-			if err := checkSanity(mutant, Bitcoin().PowLimit); !errors.Is(err, RuleMutated) {
+			if _, err := Bitcoin().sanity(mutant); !errors.Is(err, RuleMutated) {
 				t.Errorf("case %d: %v, want rule %q", i, err, RuleMutated)
 			}
-			if err := checkSanity(original, Bitcoin().PowLimit); err != nil {
+			if _, err := Bitcoin().sanity(original); err != nil {
 				t.Errorf("case %d: the original after it: %v", i, err)
 			}
 		}

@@ -220,7 +220,7 @@ func TestForkVectors(t *testing.T) {
 				t.Errorf("height %d: %v", height, err)
 			}
 			parent := nodes[header.Prev()]
-			n := &node{hash: header.Hash(), header: header, parent: parent, height: height, sequence: uint64(i), work: WorkOf(header.Bits())}
+			n := &node{hash: header.Hash(), parent: parent, height: height, sequence: uint64(i), work: WorkOf(header.Bits())}
 			if parent == nil {
 				roots = append(roots, n)
 				root[n] = n

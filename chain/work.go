@@ -33,6 +33,8 @@ func WorkOf(b hashing.Bits) Work {
 // Add returns w+x modulo 2^256, which no chain will reach.
 func (w Work) Add(x Work) Work { return Work(uint256(w).add(uint256(x))) }
 
+func (w Work) sub(x Work) Work { return Work(uint256(w).sub(uint256(x))) }
+
 // Cmp returns -1, 0 or 1 as w is less than, equal to or more than x.
 func (w Work) Cmp(x Work) int { return uint256(w).cmp(uint256(x)) }
 

@@ -143,7 +143,7 @@ func openNode(t *testing.T, cfg nodeConfig) *node {
 	if n.store, err = store.Open(store.Options{Dir: cfg.dir, Network: cfg.params.ID(), FS: cfg.fs}); err != nil {
 		t.Fatal(err)
 	}
-	if n.chain, err = chain.Open(n.store, cfg.params, nil); err != nil {
+	if n.chain, err = chain.Open(n.store, cfg.params, chain.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	var admits *Access
@@ -463,7 +463,7 @@ func reopened(t *testing.T, cfg nodeConfig, look func(*chain.Chain)) {
 		t.Fatal(err)
 	}
 	defer st.Close()
-	ch, err := chain.Open(st, cfg.params, nil)
+	ch, err := chain.Open(st, cfg.params, chain.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

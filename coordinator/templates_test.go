@@ -35,7 +35,7 @@ func newTemplates(t *testing.T) *templates {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { st.Close() })
-	ch, err := chain.Open(st, params, nil)
+	ch, err := chain.Open(st, params, chain.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

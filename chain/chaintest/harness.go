@@ -43,7 +43,7 @@ func (h *Harness) open() {
 	if h.Store, err = store.Open(store.Options{Dir: "chain", Network: h.params.ID(), FS: h.FS}); err != nil {
 		h.T.Fatal(err)
 	}
-	if h.Chain, err = chain.Open(h.Store, h.params, nil); err != nil {
+	if h.Chain, err = chain.Open(h.Store, h.params, chain.Options{}); err != nil {
 		h.T.Fatal(err)
 	}
 }

@@ -15,7 +15,13 @@ import (
 
 // format is the version of what the directory holds: raised when a program that
 // knows only the lower one would misread it.
-const format = 1
+//
+// 2 has the unspent outputs at the tip. A directory of format 1 is marked as one of
+// format 2 when it is opened; package chain sees what is missing and makes it.
+const (
+	format       = 2
+	oldestFormat = 1
+)
 
 // pebbleFormat is Pebble's own. It is pinned, so that a newer library does not
 // make a directory unreadable for an older program by itself.
@@ -183,7 +189,8 @@ func (s *Store) compareMeta(have []byte, network string) error {
 	if len(have) != 4 {
 		return &DamageError{Dir: s.dir, Where: "format record", What: fmt.Sprintf("%d bytes", len(have))}
 	}
-	if v := binary.BigEndian.Uint32(have); v != format {
+	v := binary.BigEndian.Uint32(have)
+	if v < oldestFormat || v > format {
 		return &FormatError{Dir: s.dir, Have: fmt.Sprint(v), Want: format}
 	}
 	name, err := s.Get(meta, networkKey())
@@ -195,6 +202,9 @@ func (s *Store) compareMeta(have []byte, network string) error {
 	}
 	if string(name) != network {
 		return &NetworkError{Dir: s.dir, Have: string(name), Want: network}
+	}
+	if v != format {
+		return s.setMeta(network)
 	}
 	return nil
 }
@@ -208,6 +218,10 @@ func (s *Store) writeMeta(network string) error {
 			return err
 		}
 	}
+	return s.setMeta(network)
+}
+
+func (s *Store) setMeta(network string) error {
 	b := s.NewBatch()
 	b.Set(meta, formatKey(), binary.BigEndian.AppendUint32(nil, format))
 	b.Set(meta, networkKey(), []byte(network))

@@ -125,12 +125,16 @@ func (s *Store) Get(space Space, key []byte) ([]byte, error) {
 // Iterate calls visit for every key that starts with prefix, in order, as they
 // are when it is called. key is without its space; key and value are only valid
 // during the call. An error of visit ends the iteration and is returned.
-func (s *Store) Iterate(space Space, prefix []byte, visit func(key, value []byte) error) (err error) {
+func (s *Store) Iterate(space Space, prefix []byte, visit func(key, value []byte) error) error {
+	return s.iterate(s.db, space, prefix, visit)
+}
+
+func (s *Store) iterate(r pebble.Reader, space Space, prefix []byte, visit func(key, value []byte) error) (err error) {
 	if s.failure.isFrozen() {
 		return s.Err()
 	}
 	where := fmt.Sprintf("keys %c %x", space, prefix)
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: space.key(prefix), UpperBound: space.end(prefix)})
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: space.key(prefix), UpperBound: space.end(prefix)})
 	if err != nil {
 		return s.readError(where, err)
 	}

@@ -62,7 +62,7 @@ func newCoordinator(s *shell) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.network, "network", "dev", "network to keep the chain of: dev, main or regtest")
+	flags.StringVar(&f.network, "network", "dev", "network to keep the chain of: "+networkUsage)
 	flags.StringVar(&f.dataDir, "data-dir", "", "`directory` of the chain and the keys (default $XDG_DATA_HOME/jbc/NETWORK)")
 	flags.StringVar(&f.listen, "listen", defaultListen, "`host:port` of the embedded NATS server; beyond loopback with TLS and credentials")
 	flags.StringArrayVar(&f.advertise, "advertise", nil, "`host[:port]` under which other machines reach --listen, put first in tokens (may be repeated)")
@@ -85,6 +85,9 @@ func (f *coordinatorFlags) run(ctx context.Context, s *shell) (err error) {
 	if err != nil {
 		return err
 	}
+	if isNetworkFile(f.network) {
+		f.network = params.ID()
+	}
 	mining, err := newMining(f.threads, f.kernel)
 	if err != nil {
 		return err
@@ -102,7 +105,7 @@ func (f *coordinatorFlags) run(ctx context.Context, s *shell) (err error) {
 		return err
 	}
 	if f.dataDir == "" {
-		if f.dataDir, err = s.dataPath(params.Name); err != nil {
+		if f.dataDir, err = s.dataPath(networkDir(params)); err != nil {
 			return err
 		}
 	}
@@ -285,14 +288,6 @@ func (f *coordinatorFlags) runBoth(ctx context.Context, s *shell, c *coordinator
 
 // minerName is the name of the worker in this process.
 func (f *coordinatorFlags) minerName() string { return protocol.MakeName(f.name + "-miner") }
-
-func networkByName(name string) (*chain.Params, error) {
-	params, err := chain.ByName(name)
-	if err != nil {
-		return nil, usageError(err, "--network takes one of those")
-	}
-	return params, nil
-}
 
 // hostName returns this machine's name as a token of a subject.
 func hostName() string {

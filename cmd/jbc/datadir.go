@@ -44,7 +44,7 @@ func openDataDir(path string, params *chain.Params, log *slog.Logger) (*dataDir,
 	if err != nil {
 		return nil, explainStore(err)
 	}
-	ch, err := chain.Open(st, params, log)
+	ch, err := chain.Open(st, params, chain.Options{Logger: log})
 	if err != nil {
 		return nil, explainStore(errors.Join(err, st.Close()))
 	}

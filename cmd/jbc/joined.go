@@ -111,9 +111,10 @@ func (s *shell) ownedFile(want wanted) (string, error) {
 }
 
 // onNetwork says whether the directory of that name is the network's, which goes by
-// name or by id.
+// name or by id, and so does the directory.
 func onNetwork(dir, network string) bool {
-	return network == "" || network == dir || protocol.Found{Network: network}.On(dir)
+	return network == "" || network == dir || protocol.Found{Network: network}.On(dir) ||
+		protocol.IsNetworkID(dir) && protocol.Found{Network: dir}.On(network)
 }
 
 // loadJoined reads a membership that was named.

@@ -34,7 +34,7 @@ func newNATSConfig(s *shell) *cobra.Command {
 		RunE: func(*cobra.Command, []string) error { return f.run(s) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.network, "network", "dev", "network that they are for: dev, main or regtest")
+	flags.StringVar(&f.network, "network", "dev", "network that they are for: "+networkUsage)
 	flags.StringSliceVar(&f.coordinators, "coordinator", nil, "`name` of a coordinator; several by repeating it or with commas")
 	flags.StringSliceVar(&f.workers, "worker", nil, "`name` of a worker")
 	flags.StringSliceVar(&f.observers, "observer", nil, "`name` of an observer")

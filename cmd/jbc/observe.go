@@ -34,7 +34,7 @@ type observerFlags struct {
 func (f *observerFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.coordinator, "coordinator", "", "`name` of the coordinator to ask (default the one that is there)")
-	flags.StringVar(&f.network, "network", "", "name or `id` of the network (default the one that is there)")
+	flags.StringVar(&f.network, "network", "", "name, `id` or file of the network (default the one that is there)")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	f.route.add(cmd)
 }
@@ -48,6 +48,10 @@ type observer struct {
 
 // open finds the coordinator to ask.
 func (f *observerFlags) open(ctx context.Context, s *shell) (*observer, error) {
+	var err error
+	if f.network, err = wantedNetwork(f.network); err != nil {
+		return nil, err
+	}
 	way, err := f.route.choose(s, wanted{roles: []protocol.Role{protocol.RoleObserver, protocol.RoleOwner}, network: f.network})
 	if err != nil {
 		return nil, err

@@ -59,6 +59,7 @@ func newRoot(s *shell) *cobra.Command {
 		newNATSConfig(s),
 		newStatus(s),
 		newChain(s),
+		newNetwork(s),
 		newScan(s),
 		newKernels(s),
 		newBench(s),

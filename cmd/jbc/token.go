@@ -32,16 +32,19 @@ type ownerFlags struct {
 
 func (f *ownerFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.network, "network", "", "name or `id` of the coordinator's network (default the one that is kept here)")
+	flags.StringVar(&f.network, "network", "", "name, `id` or file of the coordinator's network (default the one that is kept here)")
 	flags.StringVar(&f.dataDir, "data-dir", "", "the coordinator's data `directory` (default $XDG_DATA_HOME/jbc/NETWORK)")
 	flags.StringVar(&f.join, "join", "", "owner's `file` (default "+ownerFile+" of the data directory)")
 }
 
 // open connects as the coordinator's owner.
 func (f *ownerFlags) open(s *shell) (*observer, error) {
+	var err error
+	if f.network, err = wantedNetwork(f.network); err != nil {
+		return nil, err
+	}
 	want := wanted{roles: []protocol.Role{protocol.RoleOwner}, network: f.network, dataDir: f.dataDir}
 	way := &route{}
-	var err error
 	if f.join != "" {
 		way.chosen = f.join
 		way.member, err = loadJoined(f.join, want)

@@ -38,7 +38,7 @@ func newWorker(s *shell) *cobra.Command {
 	flags.IntVar(&f.threads, "threads", 0, "threads to mine with (0: one for every CPU)")
 	flags.StringVar(&f.kernel, "kernel", "", "kernel to mine with (default the fastest; jbc kernels lists them)")
 	flags.StringVar(&f.name, "name", "", "this worker's `name`, on a machine that joined behind that machine's (default with four random digits)")
-	flags.StringVar(&f.network, "network", "", "name or `id` of the network to mine on (default the one joined, or that is there)")
+	flags.StringVar(&f.network, "network", "", "name, `id` or file of the network to mine on (default the one joined, or that is there)")
 	flags.StringVar(&f.coordinator, "coordinator", "", "`name` of the coordinator to mine for (default the first found)")
 	flags.StringVar(&f.key, "key", "", "the coordinator's public `nkey` (default that of the first met)")
 	flags.BoolVar(&f.lan, "lan", false, "look on the local network too for the coordinator that this machine joined")
@@ -49,6 +49,9 @@ func newWorker(s *shell) *cobra.Command {
 func (f *workerFlags) run(ctx context.Context, s *shell) error {
 	m, err := newMining(f.threads, f.kernel)
 	if err != nil {
+		return err
+	}
+	if f.network, err = wantedNetwork(f.network); err != nil {
 		return err
 	}
 	way, err := f.route.choose(s, wanted{roles: []protocol.Role{protocol.RoleWorker, protocol.RoleOwner}, network: f.network})
