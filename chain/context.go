@@ -20,7 +20,6 @@ type judge struct {
 	spent   undo
 	fees    int64
 	sigCost int
-	packed  []packed // what the transaction at hand spends
 }
 
 // run judges the whole block. A block that breaks a rule is invalid for good, and

@@ -6,16 +6,25 @@
 // A block passes three tiers of checks, the cheap and stateless ones first:
 //
 //   - sanity (sanity.go): what the block shows by itself. Proof of work, merkle
-//     root, one coinbase. Passing costs real work, so nothing is kept before.
+//     root, one coinbase, transactions that make sense. Passing costs real work,
+//     so nothing is kept before.
 //   - position (position.go): what the headers up to its parent say. Bits, time,
-//     version, height, witness commitment.
-//   - context (context.go): what the state at its parent says, once it is
-//     connected to the main chain. The coinbase's value.
+//     version, height, lock times, witness commitment.
+//   - context (context.go): what the unspent outputs at its parent say, once it is
+//     connected to the main chain. Inputs, values, scripts.
 //
 // A block that fails the first two is forgotten: the same hash may come again
 // with the right body, or at a later time of the clock. One that fails the third
 // is invalid for good, with all that descends from it. A block whose parent is
 // not known waits in memory for a while. docs/consensus.md lists every rule.
+//
+// What is judged in context changes the state (view.go): outputs that are spent go,
+// new ones come, and what went is kept for the way back (undo.go). That happens
+// beside the chain that everybody sees ([update]); one batch then takes blocks,
+// outputs and tip to the store together, and only then does the chain move. So
+// the disk always holds a whole state at some block, and readers never wait for
+// a block to be judged. Scripts, the most of the work, run on all cores
+// while later blocks are connected (package script).
 //
 // Of two chains the one with more work is the main one, of two with equal work
 // the one that was seen first. Changing from one to the other may go any number

@@ -158,6 +158,15 @@ func TestNetworkFileRefused(t *testing.T) {
 // TestNetworkFileChanged changes each thing that is fixed at birth, to another that
 // is right in itself.
 func TestNetworkFileChanged(t *testing.T) {
+	p := farm(t)
+	p.PowLimit = 0x1f3fffff
+	made, err := mined(t, p, func(*Block) {}).MarshalFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ParseNetwork(made); err != nil {
+		t.Fatalf("unchanged: %v", err)
+	}
 	tests := []struct{ name, old, text string }{
 		{"name", `"name": "farm"`, `"name": "firm"`},
 		{"spacing", `"spacing_s": 30`, `"spacing_s": 31`},
@@ -173,12 +182,12 @@ func TestNetworkFileChanged(t *testing.T) {
 		{"prefix of keys", `"private_key": 233`, `"private_key": 232`},
 	}
 	for _, tt := range tests {
-		data := strings.Replace(string(farmFile(t)), tt.old, tt.text, 1)
+		data := strings.Replace(string(made), tt.old, tt.text, 1)
 		if p, err := ParseNetwork([]byte(data)); p != nil || !errors.Is(err, ErrNetworkChanged) {
 			t.Errorf("%s: %v, %v, want %v", tt.name, p, err, ErrNetworkChanged)
 		}
 	}
-	easier := strings.Replace(string(farmFile(t)), `"1e0fffff"`, `"1e1fffff"`, 1)
+	easier := strings.Replace(string(made), `"1f3fffff"`, `"1f7fffff"`, 1)
 	if p, err := ParseNetwork([]byte(easier)); p != nil || err == nil || err.Error() != "network file: genesis: want no parent, and the bits of pow_limit" {
 		t.Errorf("an easier limit: %v, %v", p, err)
 	}
