@@ -113,18 +113,18 @@ func (s *session) onAnswer(now time.Time, m *nats.Msg) error {
 	return nil
 }
 
-// choose returns the first of found that cfg allows. Where several networks answer
-// and none is asked for it chooses nobody, who will be asked again: anybody on the
-// server can claim a network, which must end no worker.
+// choose returns the first of found that cfg allows. Where it allows several
+// networks it chooses nobody, who will be asked again: two networks can have one
+// name, and anybody on the server can claim one, which must end no worker.
 func choose(cfg *Config, found []protocol.Found) (protocol.Found, error) {
 	var networks []string
 	for _, c := range found {
-		if !slices.Contains(networks, c.Network) {
+		if cfg.allows(c) && !slices.Contains(networks, c.Network) {
 			networks = append(networks, c.Network)
 		}
 	}
 	slices.Sort(networks)
-	if cfg.Network == "" && len(networks) > 1 {
+	if len(networks) > 1 {
 		return protocol.Found{}, fmt.Errorf("several networks answer and --network names none of them: %s", few(networks))
 	}
 	for _, c := range found {

@@ -19,6 +19,7 @@ func TestChoose(t *testing.T) {
 	a1 := protocol.Found{Network: "a-00000001", Name: "c1", Key: "K1"}
 	a2 := protocol.Found{Network: "a-00000001", Name: "c2", Key: "K2"}
 	b1 := protocol.Found{Network: "b-00000002", Name: "c1", Key: "K3"}
+	b2 := protocol.Found{Network: "b-00000003", Name: "c2", Key: "K4"}
 	for _, tt := range []struct {
 		name  string
 		cfg   Config
@@ -34,6 +35,9 @@ func TestChoose(t *testing.T) {
 		{name: "not by half of it", cfg: Config{Network: "b-0"}, found: []protocol.Found{b1}, text: "c1 of b-00000002"},
 		{name: "by key", cfg: Config{Key: "K2"}, found: []protocol.Found{a1, a2}, want: a2},
 		{name: "several networks", found: []protocol.Found{b1, a1}, text: "--network names none of them: a-00000001, b-00000002"},
+		{name: "several networks of a name", cfg: Config{Network: "b"}, found: []protocol.Found{b2, a1, b1}, text: "--network names none of them: b-00000002, b-00000003"},
+		{name: "one of them by id", cfg: Config{Network: "b-00000003"}, found: []protocol.Found{b1, b2}, want: b2},
+		{name: "one of them by key", cfg: Config{Network: "b", Key: "K3"}, found: []protocol.Found{b2, b1}, want: b1},
 		{name: "an impostor of the name", cfg: Config{Key: "K9"}, found: []protocol.Found{a1}, text: `coordinator "c1" answers with another key (K1) than the one pinned (K9)`},
 		{name: "an impostor among others", cfg: Config{Key: "K9", Coordinator: "c2"}, found: []protocol.Found{a1, a2}, text: `"c2" answers with another key (K2)`},
 		{name: "strangers", cfg: Config{Key: "K9"}, found: []protocol.Found{a1, a2}, text: "none of the coordinators that answer is the one asked for: c1 of a-00000001, c2 of a-00000001"},
