@@ -31,13 +31,14 @@ var mayImport = map[string][]string{
 	"cmd/jbc":              {"bench", "chain", "coordinator", "coordinator/protocol", "hashing", "hashing/gpu", "worker"},
 
 	// Helpers of tests, see testHelpers.
-	"hashing/vectortest": {},
-	"chain/chaintest":    {"chain", "hashing"},
+	"hashing/vectortest":      {},
+	"chain/chaintest":         {"chain", "hashing"},
+	"chain/script/scripttest": {},
 }
 
 // testHelpers are imported by tests and by nothing else: by those of every package
 // that may import what the helper itself imports.
-var testHelpers = []string{"hashing/vectortest", "chain/chaintest"}
+var testHelpers = []string{"hashing/vectortest", "chain/chaintest", "chain/script/scripttest"}
 
 // room returns the key of mayImport that the package belongs to.
 func room(pkg string) (key string, ok bool) {

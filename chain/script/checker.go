@@ -12,7 +12,8 @@ import (
 type Options struct {
 	// Workers is how many goroutines run scripts at once for all batches together;
 	// 0 is one for each CPU that Go uses. A caller in [Batch.Wait] is one of them, and
-	// works even where there are enough, so that no batch waits for another.
+	// works even where other batches have taken all places, so that none waits for
+	// another.
 	Workers int
 	// CacheEntries is how many signatures are remembered as good; 0 is none. Room
 	// for all is taken when the first script runs: 115 bytes an entry for 50,000,
@@ -56,11 +57,15 @@ func (c *Checker) signatures() *txscript.SigCache {
 
 // acquire takes the place of one worker, if there is one left.
 func (c *Checker) acquire() bool {
-	if c.running.Add(1) <= c.limit {
-		return true
+	for {
+		n := c.running.Load()
+		if n >= c.limit {
+			return false
+		}
+		if c.running.CompareAndSwap(n, n+1) {
+			return true
+		}
 	}
-	c.running.Add(-1)
-	return false
 }
 
 func (c *Checker) release() { c.running.Add(-1) }

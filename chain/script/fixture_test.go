@@ -183,10 +183,10 @@ func (s *signer) schnorr(key *btcec.PrivateKey, sum [32]byte, err error) []byte 
 	return signature.Serialize()
 }
 
-// mix returns kinds drawn by chance.
+// mix returns kinds drawn by chance, half of them free for anyone, which cost nothing.
 func (s *signer) mix(n int) (locks []kind) {
 	for range n {
-		locks = append(locks, kind(s.rng.IntN(int(kinds))))
+		locks = append(locks, kind(s.rng.IntN(int(kinds)))*kind(s.rng.IntN(2)))
 	}
 	return locks
 }

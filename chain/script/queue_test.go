@@ -16,7 +16,7 @@ func TestQueue(t *testing.T) {
 	}
 	var q queue
 	var want []place
-	for range 20_000 {
+	for range 5_000 {
 		if rng.IntN(3) == 0 && q.inputs < 200 {
 			n := rng.IntN(40)
 			j := &job{Spend: Spend{tx: &wire.MsgTx{TxIn: make([]*wire.TxIn, n)}}}
@@ -35,6 +35,11 @@ func TestQueue(t *testing.T) {
 				t.Fatalf("input %d of %p, want %v", i, j, want[0])
 			}
 			want = want[1:]
+		}
+		for i, held := range q.jobs[:cap(q.jobs)] {
+			if held != nil && (i < q.head || i >= len(q.jobs)) {
+				t.Fatalf("a transaction is held at %d, outside of %d to %d", i, q.head, len(q.jobs))
+			}
 		}
 		if q.inputs != len(want) || end-first > 16 {
 			t.Fatalf("%d inputs left after taking %d, want %d", q.inputs, end-first, len(want))

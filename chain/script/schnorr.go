@@ -35,7 +35,8 @@ func VerifySchnorr(pubKey, message, signature []byte) error {
 }
 
 // verifyLong is BIP340's Verify(pk, m, sig) from the hash on, for a message of any
-// length. r and s are the halves of the signature, in range.
+// length. The y of the key is even; r and s are the halves of the signature, in
+// range.
 func verifyLong(key *btcec.PublicKey, message, r []byte, s *btcec.ModNScalar) bool {
 	hash := tagged("BIP0340/challenge", r, schnorr.SerializePubKey(key), message)
 	var e btcec.ModNScalar

@@ -11,9 +11,9 @@ import (
 // A Spend is a transaction with the outputs that it spends: all that a script can
 // look at and a signature commit to. It keeps the hashes that the signatures of
 // its inputs share, so the time for all inputs grows with their number and not
-// with its square (legacy signatures aside). It is safe for concurrent use as long
-// as nobody changes the transaction, other than the scripts and witnesses of its
-// inputs, or the outputs.
+// with its square (legacy signatures aside). It is safe for concurrent use. Nothing
+// of the transaction and the outputs may change afterwards but the scripts and
+// witnesses of inputs, between calls: that is how inputs are signed in turn.
 type Spend struct {
 	tx     *wire.MsgTx
 	spent  []*wire.TxOut
