@@ -14,10 +14,10 @@ BENCHFLAGS ?=
 
 LDFLAGS = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
-.PHONY: help build test check format vet lint tidy generate cross bench fuzz soak smoke clean
+.PHONY: help build test check format vet lint tidy generate cross bench bench-chain fuzz soak smoke clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build ./jbc, one static file without cgo
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o jbc ./cmd/jbc
@@ -25,6 +25,7 @@ build: ## build ./jbc, one static file without cgo
 test: ## run every test with the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race $(TESTFLAGS) ./...
 	$(GO) test -run '^TestRefusedCredentials$$' ./worker # skipped above, where it says why
+	cd bench/_btcd && $(GO) test $(TESTFLAGS) ./...
 
 check: format vet lint tidy build test ## everything a change has to pass
 
@@ -35,6 +36,7 @@ format: ## list files that gofmt would change, and fail if there are any
 vet:
 	$(GO) vet ./...
 	cd hashing/_asm && $(GO) vet ./...
+	cd bench/_btcd && $(GO) vet ./...
 
 lint: ## run the pinned golangci-lint (the first time builds it, about a minute)
 	$(GO) run $(GOLANGCI_LINT) run ./...
@@ -51,6 +53,9 @@ cross: ## test package hashing as other CPUs, under qemu-user, and build it for 
 
 bench: build ## measure this machine
 	./jbc bench $(BENCHFLAGS)
+
+bench-chain: ## measure package chain beside btcd's, which it downloads (see bench/_btcd/main.go)
+	cd bench/_btcd && $(GO) run . $(BENCHFLAGS)
 
 fuzz: ## run every fuzz target for FUZZTIME each
 	@for pkg in $$($(GO) list ./...); do \
