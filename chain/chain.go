@@ -74,6 +74,7 @@ func (c *Chain) onMain(n *node) bool {
 
 // insert puts n, whose parent is there, into the index. The caller holds the lock.
 func (c *Chain) insert(n *node) {
+	n.link()
 	c.nodes.put(n)
 	delete(c.leaves, n.parent)
 	c.leaves[n] = struct{}{}

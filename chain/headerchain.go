@@ -39,21 +39,30 @@ func (h *HeaderChain) Add(headers []hashing.Header, now time.Time) error {
 }
 
 func (h *HeaderChain) add(header *hashing.Header, hash hashing.Hash, latest int64) error {
-	height := h.tip.height + 1
-	if header.Prev() != h.tip.hash {
-		return broken(RuleOrphan, height, "it is on %s, not on %s", header.Prev(), h.tip.hash)
-	}
-	if err := CheckProofOfWork(hash, header.Bits(), h.params.PowLimit); err != nil {
+	if err := h.params.checkNext(header, hash, h.tip, latest); err != nil {
 		return err
 	}
-	if err := h.params.checkHeader(header, hash, h.tip); err != nil {
+	h.tip = h.params.newNode(hash, header, h.tip, 0)
+	h.tip.link()
+	h.nodes.put(h.tip)
+	return nil
+}
+
+// checkNext judges a header of a chain of headers, of which tip is the last.
+func (p *Params) checkNext(header *hashing.Header, hash hashing.Hash, tip *node, latest int64) error {
+	height := tip.height + 1
+	if header.Prev() != tip.hash {
+		return broken(RuleOrphan, height, "it is on %s, not on %s", header.Prev(), tip.hash)
+	}
+	if err := CheckProofOfWork(hash, header.Bits(), p.PowLimit); err != nil {
+		return err
+	}
+	if err := p.checkHeader(header, hash, tip); err != nil {
 		return err
 	}
 	if t := int64(header.Time()); t > latest {
 		return broken(RuleTimeTooNew, height, "%d, latest allowed %d", t, latest)
 	}
-	h.tip = h.params.newNode(hash, header, h.tip, 0)
-	h.nodes.put(h.tip)
 	return nil
 }
 

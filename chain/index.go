@@ -24,7 +24,7 @@ type node struct {
 	invalid    bool // failed its context, or descends from one that did
 }
 
-// newNode makes the node of a block on parent, nil for genesis.
+// newNode makes the node of a block on parent, nil for genesis, without its skip.
 func (p *Params) newNode(hash hashing.Hash, header *hashing.Header, parent *node, sequence uint64) *node {
 	n := &node{
 		hash: hash, merkleRoot: header.MerkleRoot(),
@@ -34,7 +34,6 @@ func (p *Params) newNode(hash hashing.Hash, header *hashing.Header, parent *node
 	if parent != nil {
 		n.height = parent.height + 1
 		n.anchor = parent.anchor
-		n.skip = parent.ancestor(skipTo(n.height))
 		if _, anchored := p.required(parent); anchored {
 			n.anchor = n
 		}
@@ -125,6 +124,13 @@ func (n *node) ancestor(height uint32) *node {
 		}
 	}
 	return n
+}
+
+// link sets the skip of n, whose ancestors are all there.
+func (n *node) link() {
+	if n.parent != nil {
+		n.skip = n.parent.ancestor(skipTo(n.height))
+	}
 }
 
 // skipTo says which ancestor a block at height points to besides its parent:

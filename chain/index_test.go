@@ -10,11 +10,14 @@ import (
 )
 
 // grind returns headers of regtest, each on the one before, the first on genesis.
-func grind(n int) []hashing.Header {
+func grind(n int) []hashing.Header { return grindOn(Regtest().Genesis.Header, n) }
+
+// grindOn returns headers of regtest, the first on parent.
+func grindOn(parent hashing.Header, n int) []hashing.Header {
 	p := Regtest()
 	target, _ := p.PowLimit.Target()
 	headers := make([]hashing.Header, n)
-	prev, at := p.Genesis.Hash(), p.Genesis.Header.Time()
+	prev, at := parent.Hash(), parent.Time()+1 // an own second, so that branches differ
 	for i := range headers {
 		h := &headers[i]
 		at++
