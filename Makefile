@@ -14,7 +14,7 @@ BENCHFLAGS ?=
 
 LDFLAGS = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
-.PHONY: help build test check format vet lint tidy generate cross bench bench-chain fuzz soak smoke clean
+.PHONY: help build test check format vet lint tidy generate cross bench bench-chain fuzz mutate soak smoke clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,7 +27,7 @@ test: ## run every test with the race detector (needs a C compiler)
 	$(GO) test -run '^TestRefusedCredentials$$' ./worker # skipped above, where it says why
 	cd bench/_btcd && $(GO) test $(TESTFLAGS) ./...
 
-check: format vet lint tidy build test ## everything a change has to pass
+check: format vet lint tidy build test mutate ## everything a change has to pass
 
 format: ## list files that gofmt would change, and fail if there are any
 	@files=$$(gofmt -l */); \
@@ -65,6 +65,9 @@ fuzz: ## run every fuzz target for FUZZTIME each
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
 		done; \
 	done
+
+mutate: ## change real and valid blocks for a minute, none of which may do harm
+	$(GO) test -run '^TestMutants$$' -count 1 -v ./chain -mutate.for 1m
 
 soak: ## run the long proofs, then every other test SOAKCOUNT times in random order
 	JBC_SOAK=1 $(GO) test -count 1 -v -timeout 2h $(TESTFLAGS) ./bench/farm ./chain

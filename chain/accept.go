@@ -173,6 +173,9 @@ func (c *Chain) adopt(u *update, hash hashing.Hash, now time.Time) (refused []Re
 		children := c.orphans.take(parents[0])
 		c.mu.Unlock()
 		for _, child := range children {
+			if c.nodes.get(child.block.hash) != nil { // another body of its hash was right
+				continue
+			}
 			err := c.checkPosition(child.block, parent, u.tip, now)
 			if err == nil {
 				err = c.add(u, child.block, parent)

@@ -114,7 +114,7 @@ func (l *powerLoss) crash(i int) error {
 
 // moment returns the number of a change to cut the power before: any order of
 // magnitude is as likely as any other.
-func (l *powerLoss) moment() int { return 1 + l.rng.IntN(1<<l.rng.IntN(9)) }
+func (l *powerLoss) moment() int { return 1 + l.rng.IntN(8<<l.rng.IntN(7)) }
 
 // acceptUntilCut returns a state of the disk after the power was cut and the blocks
 // that had been acknowledged by then.

@@ -12,32 +12,25 @@ import (
 // for the result is data again, byte for byte. The error is a [RuleError] with
 // [RuleOversize], [RuleTruncated], [RuleTrailing] or [RuleEncoding].
 //
-// The bytes may be anyone's. They are copied once, and scripts point into that
-// copy; no count is believed before the bytes left could hold what it announces
-// at its smallest. So memory is bounded by the data: about twice its length for
-// a real block, up to five times for one of empty outputs, and 25 times for one
-// of empty witness items, the price of a slice each. Check a stranger's proof
-// of work, in the first 80 bytes, before decoding the rest.
+// The bytes may be anyone's. They are gone through once before anything is made of
+// them, so a refusal takes no memory but the error's, whatever is announced. What
+// is a block takes a copy of its bytes, into which scripts point, and what package
+// wire needs to hold it: 72 bytes a transaction, 104 an input, 40 an output, 24 an
+// item of a witness. That is two and a half times its bytes in all for a block of
+// ordinary payments; up to six times for one of empty outputs and 25 times for one
+// of empty witness items, which are blocks like any other. Check a stranger's proof
+// of work, in the first 80 bytes, before decoding the rest. Whoever keeps a part of
+// a block keeps all of it in memory.
 func DecodeBlock(data []byte) (*Block, error) {
 	if len(data) > MaxBlockSize {
 		return nil, broken(RuleOversize, 0, "%d bytes, at most %d", len(data), MaxBlockSize)
 	}
-	r := reader{data: slices.Clone(data)}
-	b := new(Block)
-	copy(b.Header[:], r.take(hashing.HeaderSize))
-	b.Transactions = make([]*wire.MsgTx, r.count(smallestTx))
-	for i := range b.Transactions {
-		if b.Transactions[i] = r.transaction(); r.err != nil {
-			break
-		}
+	looking := reader{data: data}
+	if looking.block(); looking.err != nil {
+		return nil, looking.err
 	}
-	if r.err != nil {
-		return nil, r.err
-	}
-	if len(r.data) != 0 {
-		return nil, broken(RuleTrailing, 0, "%d bytes after the last transaction", len(r.data))
-	}
-	return b, nil
+	making := reader{data: slices.Clone(data), room: looking.seen.room()}
+	return making.block(), nil
 }
 
 // The fewest bytes that each thing takes on the wire.
@@ -50,9 +43,45 @@ const (
 
 // reader takes a block apart. Its first error stays, and everything read after
 // it is zero.
+//
+// It goes one way twice: without room it only looks, and counts what it sees; with
+// room for that it makes the block, of bytes in which it found no error.
 type reader struct {
 	data []byte // what is left
 	err  error
+	seen tally
+	room *room // nil while it looks
+}
+
+// tally counts the things of a block.
+type tally struct{ transactions, inputs, outputs, items int }
+
+// room is memory for the things of a block, taken in one piece a kind.
+type room struct {
+	transactions []wire.MsgTx
+	inputs       []wire.TxIn
+	inputAt      []*wire.TxIn
+	outputs      []wire.TxOut
+	outputAt     []*wire.TxOut
+	items        [][]byte
+}
+
+func (t tally) room() *room {
+	return &room{
+		transactions: make([]wire.MsgTx, t.transactions),
+		inputs:       make([]wire.TxIn, t.inputs),
+		inputAt:      make([]*wire.TxIn, t.inputs),
+		outputs:      make([]wire.TxOut, t.outputs),
+		outputAt:     make([]*wire.TxOut, t.outputs),
+		items:        make([][]byte, t.items),
+	}
+}
+
+// cut takes the first n of what is left. They can't grow into the rest.
+func cut[T any](left *[]T, n int) []T {
+	taken := (*left)[:n:n]
+	*left = (*left)[n:]
+	return taken
 }
 
 func (r *reader) fail(rule Rule, format string, args ...any) {
@@ -71,9 +100,7 @@ func (r *reader) take(n int) []byte {
 		r.fail(RuleTruncated, "%d bytes wanted, %d left", n, len(r.data))
 		return nil
 	}
-	taken := r.data[:n:n]
-	r.data = r.data[n:]
-	return taken
+	return cut(&r.data, n)
 }
 
 func (r *reader) uint32() uint32 {
@@ -92,12 +119,12 @@ func (r *reader) uint64() uint64 {
 
 // varint reads a number of 1, 3, 5 or 9 bytes, the shortest that holds it.
 func (r *reader) varint() uint64 {
+	if len(r.data) > 0 && r.data[0] < 0xfd { // most are; nothing is left after an error
+		return uint64(cut(&r.data, 1)[0])
+	}
 	first := r.take(1)
 	if first == nil {
 		return 0
-	}
-	if first[0] < 0xfd {
-		return uint64(first[0])
 	}
 	var wide [8]byte
 	size := 2 << (first[0] - 0xfd)
@@ -127,10 +154,33 @@ func (r *reader) count(smallest int) int {
 // bytes reads a length and as many bytes.
 func (r *reader) bytes() []byte { return r.take(r.count(1)) }
 
+// block reads all that is left.
+func (r *reader) block() *Block {
+	header := r.take(hashing.HeaderSize)
+	n := r.count(smallestTx)
+	r.seen.transactions += n
+	var b *Block
+	if r.room != nil {
+		b = &Block{Header: hashing.Header(header), Transactions: make([]*wire.MsgTx, n)}
+	}
+	for i := 0; i < n && r.err == nil; i++ {
+		var tx *wire.MsgTx
+		if b != nil {
+			tx = &cut(&r.room.transactions, 1)[0]
+			b.Transactions[i] = tx
+		}
+		r.transaction(tx)
+	}
+	if len(r.data) != 0 {
+		r.fail(RuleTrailing, "%d bytes after the last transaction", len(r.data))
+	}
+	return b
+}
+
 // transaction reads one in Bitcoin's format, with its witness where the marker
-// says so (BIP144).
-func (r *reader) transaction() *wire.MsgTx {
-	tx := &wire.MsgTx{Version: int32(r.uint32())}
+// says so (BIP144). tx is nil while the reader looks.
+func (r *reader) transaction(tx *wire.MsgTx) {
+	version := r.uint32()
 	inputs := r.count(smallestInput)
 	witness := inputs == 0
 	if witness { // the zero was the marker, unless a transaction has no inputs: nobody's has
@@ -142,51 +192,72 @@ func (r *reader) transaction() *wire.MsgTx {
 	r.inputs(tx, inputs)
 	r.outputs(tx)
 	if witness {
-		r.witnesses(tx)
+		r.witnesses(tx, inputs)
 	}
-	tx.LockTime = r.uint32()
-	return tx
+	lockTime := r.uint32()
+	if tx != nil {
+		tx.Version, tx.LockTime = int32(version), lockTime
+	}
 }
 
 func (r *reader) inputs(tx *wire.MsgTx, n int) {
-	in := make([]wire.TxIn, n)
-	tx.TxIn = make([]*wire.TxIn, n)
-	for i := range in {
-		tx.TxIn[i] = &in[i]
-		copy(in[i].PreviousOutPoint.Hash[:], r.take(32))
-		in[i].PreviousOutPoint.Index = r.uint32()
-		in[i].SignatureScript = r.bytes()
-		in[i].Sequence = r.uint32()
-		if r.err != nil {
-			return
+	r.seen.inputs += n
+	if tx == nil {
+		for i := 0; i < n && r.err == nil; i++ {
+			r.take(32 + 4)
+			r.bytes()
+			r.take(4)
 		}
+		return
+	}
+	tx.TxIn = cut(&r.room.inputAt, n)
+	for i := range tx.TxIn {
+		in := &cut(&r.room.inputs, 1)[0]
+		tx.TxIn[i] = in
+		copy(in.PreviousOutPoint.Hash[:], r.take(32))
+		in.PreviousOutPoint.Index = r.uint32()
+		in.SignatureScript = r.bytes()
+		in.Sequence = r.uint32()
 	}
 }
 
 func (r *reader) outputs(tx *wire.MsgTx) {
 	n := r.count(smallestOutput)
-	out := make([]wire.TxOut, n)
-	tx.TxOut = make([]*wire.TxOut, n)
-	for i := range out {
-		tx.TxOut[i] = &out[i]
-		out[i].Value = int64(r.uint64())
-		out[i].PkScript = r.bytes()
-		if r.err != nil {
-			return
+	r.seen.outputs += n
+	if tx == nil {
+		for i := 0; i < n && r.err == nil; i++ {
+			r.take(8)
+			r.bytes()
 		}
+		return
+	}
+	tx.TxOut = cut(&r.room.outputAt, n)
+	for i := range tx.TxOut {
+		out := &cut(&r.room.outputs, 1)[0]
+		tx.TxOut[i] = out
+		out.Value = int64(r.uint64())
+		out.PkScript = r.bytes()
 	}
 }
 
-func (r *reader) witnesses(tx *wire.MsgTx) {
-	for _, in := range tx.TxIn {
-		in.Witness = make(wire.TxWitness, r.count(smallestItem))
-		for i := range in.Witness {
-			if in.Witness[i] = r.bytes(); r.err != nil {
-				return
+func (r *reader) witnesses(tx *wire.MsgTx, inputs int) {
+	before := r.seen.items
+	for i := 0; i < inputs && r.err == nil; i++ {
+		n := r.count(smallestItem)
+		r.seen.items += n
+		if tx == nil {
+			for j := 0; j < n && r.err == nil; j++ {
+				r.bytes()
 			}
+			continue
 		}
+		stack := cut(&r.room.items, n)
+		for j := range stack {
+			stack[j] = r.bytes()
+		}
+		tx.TxIn[i].Witness = stack
 	}
-	if r.err == nil && !tx.HasWitness() {
+	if r.err == nil && r.seen.items == before {
 		r.fail(RuleEncoding, "marker of a witness, and none follows")
 	}
 }

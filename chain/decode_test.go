@@ -38,7 +38,7 @@ func TestDecodeErrors(t *testing.T) {
 			if !errors.Is(err, tt.want) {
 				t.Errorf("%v, want rule %q", err, tt.want)
 			}
-			if limit := uint64(4*len(whole) + 1024); allocated > limit {
+			if limit := uint64(1024); allocated > limit {
 				t.Errorf("%d bytes allocated, want at most %d", allocated, limit)
 			}
 		})

@@ -2,6 +2,7 @@ package chain
 
 import (
 	"container/list"
+	"slices"
 	"time"
 
 	"github.com/jbcnet/jbc/hashing"
@@ -13,13 +14,16 @@ const (
 	maxOrphans     = 512
 	maxOrphanBytes = 32 << 20
 	maxOrphanAge   = 20 * time.Minute
+	// maxBodies is how many bodies are held for one hash. Anybody can change the
+	// witnesses of a block under its hash, and only its place says which are right.
+	maxBodies = 8
 )
 
 // orphans holds blocks until their parent comes. The oldest goes first when there
 // are too many: a parent that comes later is no orphan, and is not kept out.
 type orphans struct {
 	byAge    *list.List // of *orphan, oldest first
-	byHash   map[hashing.Hash]*list.Element
+	byHash   map[hashing.Hash][]*list.Element
 	byParent map[hashing.Hash][]*list.Element // in the order they came
 	bytes    int
 }
@@ -33,7 +37,7 @@ type orphan struct {
 func newOrphans() *orphans {
 	return &orphans{
 		byAge:    list.New(),
-		byHash:   map[hashing.Hash]*list.Element{},
+		byHash:   map[hashing.Hash][]*list.Element{},
 		byParent: map[hashing.Hash][]*list.Element{},
 	}
 }
@@ -41,11 +45,17 @@ func newOrphans() *orphans {
 // add holds b, unless it is held already.
 func (o *orphans) add(b *sane, now time.Time) {
 	o.expire(now)
-	if _, held := o.byHash[b.hash]; held {
+	held := o.byHash[b.hash]
+	if len(held) == maxBodies {
 		return
 	}
+	for _, e := range held {
+		if sameBody(e.Value.(*orphan).block, b) {
+			return
+		}
+	}
 	e := o.byAge.PushBack(&orphan{block: b, size: b.Size(), since: now})
-	o.byHash[b.hash] = e
+	o.byHash[b.hash] = append(held, e)
 	prev := b.Header.Prev()
 	o.byParent[prev] = append(o.byParent[prev], e)
 	o.bytes += b.Size()
@@ -54,15 +64,22 @@ func (o *orphans) add(b *sane, now time.Time) {
 	}
 }
 
+// sameBody says whether two blocks with one hash have the same witnesses too.
+func sameBody(a, b *sane) bool {
+	for i, tx := range a.Transactions {
+		if tx.WitnessHash() != b.Transactions[i].WitnessHash() {
+			return false
+		}
+	}
+	return true
+}
+
 // take returns the children of parent, first come first, and forgets them.
 func (o *orphans) take(parent hashing.Hash) []*orphan {
-	elements := o.byParent[parent]
+	elements := slices.Clone(o.byParent[parent])
 	children := make([]*orphan, len(elements))
 	for i, e := range elements {
-		children[i] = e.Value.(*orphan)
-	}
-	for _, child := range children {
-		o.remove(o.byHash[child.block.hash])
+		children[i] = o.remove(e)
 	}
 	return children
 }
@@ -74,21 +91,20 @@ func (o *orphans) expire(now time.Time) {
 	}
 }
 
-func (o *orphans) remove(e *list.Element) {
+func (o *orphans) remove(e *list.Element) *orphan {
 	gone := o.byAge.Remove(e).(*orphan)
-	delete(o.byHash, gone.block.hash)
+	without(o.byHash, gone.block.hash, e)
+	without(o.byParent, gone.block.Header.Prev(), e)
 	o.bytes -= gone.size
-	prev := gone.block.Header.Prev()
-	siblings := o.byParent[prev]
-	for i, sibling := range siblings {
-		if sibling == e {
-			siblings = append(siblings[:i:i], siblings[i+1:]...)
-			break
-		}
-	}
-	if len(siblings) == 0 {
-		delete(o.byParent, prev)
+	return gone
+}
+
+// without takes e out of one of the lists of m.
+func without(m map[hashing.Hash][]*list.Element, key hashing.Hash, e *list.Element) {
+	left := slices.DeleteFunc(m[key], func(other *list.Element) bool { return other == e })
+	if len(left) == 0 {
+		delete(m, key)
 		return
 	}
-	o.byParent[prev] = siblings
+	m[key] = left
 }

@@ -122,6 +122,9 @@ func (u *update) settle() (bad *node, verdict error) {
 	if !errors.As(err, &failed) {
 		return nil, err
 	}
+	if failed.Tag == len(path) { // of a block that broke another rule before it was connected
+		return nil, nil
+	}
 	at := path[failed.Tag]
 	u.view.rollback(at.before)
 	u.tip = at.node.parent

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"io/fs"
+	"strings"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -49,8 +50,25 @@ func (g *guardFS) file(op, name string, f vfs.File, err error) (vfs.File, error)
 
 func (g *guardFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
 	g.gate()
+	if strings.HasPrefix(g.PathBase(name), "marker.") {
+		if err := g.syncNames(g.PathDir(name)); err != nil {
+			return nil, g.check("sync directory for", name, err)
+		}
+	}
 	f, err := g.FS.Create(name, category)
 	return g.file("create", name, f, err)
+}
+
+// syncNames makes the names in a directory last. Pebble syncs a new manifest, makes a
+// marker that points to it, and then syncs the directory for both together: where
+// a file system may keep the one name and lose the other, the store would not
+// open after a power loss between. The names are made to last before there is a marker.
+func (g *guardFS) syncNames(dir string) error {
+	d, err := g.FS.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 func (g *guardFS) ReuseForWrite(from, to string, category vfs.DiskWriteCategory) (vfs.File, error) {
