@@ -36,6 +36,7 @@ type Chain struct {
 	nodes    nodeTable
 	main     []*node            // the main chain by height
 	leaves   map[*node]struct{} // nodes without children
+	indexes  indexes            // those that are on
 	sequence uint64             // of the next node
 	unspent  uint64             // outputs at the tip
 	orphans  *orphans

@@ -26,6 +26,8 @@ type Options struct {
 	// SignatureCache is how many good signatures are remembered, DefaultSignatureCache
 	// where zero, none where negative.
 	SignatureCache int
+	// Indexes are those to keep besides what the chain needs itself.
+	Indexes IndexSet
 
 	// updateBytes bounds what an update holds, maxUpdateBytes where zero: tests make
 	// it small, so that short ways are gone in several batches too.
@@ -70,12 +72,15 @@ func Open(st *store.Store, params *Params, opts Options) (*Chain, error) {
 		if err := c.start(); err != nil {
 			return nil, err
 		}
-		return c, nil
+		return c, c.openIndexes(opts.Indexes)
 	}
 	if err := c.loadTip(); err != nil {
 		return nil, err
 	}
 	if err := c.checkBodies(); err != nil {
+		return nil, err
+	}
+	if err := c.openIndexes(opts.Indexes); err != nil {
 		return nil, err
 	}
 	return c, c.finishMove()

@@ -15,6 +15,10 @@ import (
 //	r <hash>                     what the block spent, where it spent something
 //	u <id> <number, 4 bytes>     an unspent output at the tip
 //	t                            the tip, and how many outputs are unspent there
+//	i <name>                     the block that an index is at
+//	x <id> <place>               a transaction of the main chain: see txKey
+//	a <script> <place>           a payment or a spending: see scriptHash
+//	v <script> <id> <number>     an unspent output once more, by its script
 //
 // Numbers are big-endian, so that keys sort by height.
 const (
@@ -23,6 +27,11 @@ const (
 	prefixUndo  = 'r'
 	prefixUTXO  = 'u'
 	prefixTip   = 't'
+
+	prefixIndexState = 'i'
+	prefixTx         = 'x'
+	prefixHistory    = 'a'
+	prefixUnspent    = 'v'
 )
 
 func indexKey(height uint32, hash hashing.Hash) []byte {

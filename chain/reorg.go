@@ -157,12 +157,17 @@ func (c *Chain) commit(u *update, moving bool) error {
 	utxos := uint64(int64(c.unspent) + u.view.count)
 	record := tipRecord{hash: u.tip.hash, utxos: utxos, moving: moving}
 	u.batch.Set(store.Chain, tipKey(), record.encode())
+	indexes, err := c.followIndexes(u)
+	if err != nil {
+		return c.unusable(u.tip, err)
+	}
 
 	c.mu.Lock()
-	err := c.apply(u.batch)
+	err = c.apply(u.batch)
 	if err == nil {
 		c.setMain(u.tip)
 		c.unspent = utxos
+		indexes.moveTo(u.tip)
 	}
 	c.mu.Unlock()
 	if err != nil {
