@@ -198,8 +198,8 @@ func (f *networkFile) checkpoints() (map[uint32]hashing.Hash, error) {
 	return points, nil
 }
 
-// decodeStrictly reads one JSON document of the fields of f and no other.
-func decodeStrictly(data []byte, f *networkFile) error {
+// decodeStrictly reads one JSON document of the fields of f, a struct's, and no other.
+func decodeStrictly(data []byte, f any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(f); err != nil {
@@ -216,6 +216,15 @@ func decodeStrictly(data []byte, f *networkFile) error {
 // they resemble: two readers could see two networks in one file.
 func checkNames(d *json.Decoder) error {
 	open, err := d.Token()
+	if err == nil && open == json.Delim('[') {
+		for d.More() {
+			if err := checkNames(d); err != nil {
+				return err
+			}
+		}
+		_, err = d.Token()
+		return err
+	}
 	if err != nil || open != json.Delim('{') {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/btcsuite/btcd/wire/v2"
+	"github.com/jbcnet/jbc/chain/store"
 	"github.com/jbcnet/jbc/hashing"
 )
 
@@ -28,7 +29,7 @@ type TemplateOptions struct {
 	Tag       [8]byte // random: no two templates anywhere may share it
 }
 
-// Template is an unsolved block on the tip. It is read by everybody and changed
+// Template is an unsolved block. It is read by everybody and changed
 // by nobody. A miner may choose the extranonce, the time from MinTime to MaxTime,
 // the version bits of BIP320 where the network lets him, and the nonce.
 type Template struct {
@@ -47,34 +48,65 @@ type Template struct {
 // error is a [*Hold] while no block may be made, or says what is wrong with the
 // options.
 func (c *Chain) Template(now time.Time, opts TemplateOptions) (Template, error) {
-	if n := len(opts.PayScript); n == 0 || n > maxPayScript {
-		return Template{}, fmt.Errorf("template: pay script of %d bytes: want 1 to %d", n, maxPayScript)
-	}
 	c.mu.RLock()
 	tip := c.tip()
-	bits, _ := c.params.required(tip)
 	c.mu.RUnlock()
-	if tip.work.Cmp(c.params.MinimumWork) < 0 {
-		return Template{}, &Hold{Until: now.Add(c.params.Spacing), Median: tip.median, MissingWork: true}
-	}
+	return c.params.templateOn(tip, now, opts)
+}
 
-	script, err := coinbaseScript(tip.height+1, opts.Miner, opts.Data, opts.Tag)
+// TemplateOn is [Chain.Template] on any block that is known and valid, on the main
+// chain or beside it. The error may also be [store.ErrNotFound], or a [RuleError]
+// with [RuleInvalidAncestor].
+func (c *Chain) TemplateOn(parent hashing.Hash, now time.Time, opts TemplateOptions) (Template, error) {
+	n, err := c.validParent(parent)
 	if err != nil {
 		return Template{}, fmt.Errorf("template: %w", err)
 	}
-	at, err := TemplateTime(now, tip.median, c.params.MaxFuture())
+	return c.params.templateOn(n, now, opts)
+}
+
+// validParent returns the node that a block may be on. But for its invalid, which the
+// lock guards, a node and those before it never change.
+func (c *Chain) validParent(hash hashing.Hash) (*node, error) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	n := c.nodes.get(hash)
+	if n == nil {
+		return nil, fmt.Errorf("parent %s: %w", hash, store.ErrNotFound)
+	}
+	if n.invalid {
+		return nil, broken(RuleInvalidAncestor, n.height+1, "parent %s", hash)
+	}
+	return n, nil
+}
+
+// templateOn returns an unsolved block on parent.
+func (p *Params) templateOn(parent *node, now time.Time, opts TemplateOptions) (Template, error) {
+	if n := len(opts.PayScript); n == 0 || n > maxPayScript {
+		return Template{}, fmt.Errorf("template: pay script of %d bytes: want 1 to %d", n, maxPayScript)
+	}
+	if parent.work.Cmp(p.MinimumWork) < 0 {
+		return Template{}, &Hold{Until: now.Add(p.Spacing), Median: parent.median, MissingWork: true}
+	}
+	height := parent.height + 1
+	script, err := coinbaseScript(height, opts.Miner, opts.Data, opts.Tag)
+	if err != nil {
+		return Template{}, fmt.Errorf("template: %w", err)
+	}
+	at, err := TemplateTime(now, parent.median, p.MaxFuture())
 	if err != nil {
 		return Template{}, err
 	}
-	coinbase := coinbaseTx(script, slices.Clone(opts.PayScript), c.params.Subsidy(tip.height+1))
+	bits, _ := p.required(parent)
+	coinbase := coinbaseTx(script, slices.Clone(opts.PayScript), p.Subsidy(height))
 	return Template{
-		Height:       tip.height + 1,
-		Prev:         tip.hash,
+		Height:       height,
+		Prev:         parent.hash,
 		Version:      templateVersion,
 		Bits:         bits,
 		Time:         at,
-		MinTime:      tip.median + 1,
-		MaxTime:      uint32(min(now.Add(c.params.MaxFuture()).Unix(), math.MaxUint32)),
+		MinTime:      parent.median + 1,
+		MaxTime:      uint32(min(now.Add(p.MaxFuture()).Unix(), math.MaxUint32)),
 		transactions: []*wire.MsgTx{coinbase},
 	}, nil
 }

@@ -64,6 +64,7 @@ func TestMerkleRootLeavesRoomAlone(t *testing.T) {
 		for name, fold := range map[string]func([]Hash){
 			"MerkleRoot":   func(ids []Hash) { MerkleRoot(ids) },
 			"MerkleBranch": func(ids []Hash) { MerkleBranch(ids) },
+			"MerkleProof":  func(ids []Hash) { MerkleProof(ids, len(ids)-1) },
 		} {
 			ids := randomIDs(rng, n+3)
 			behind := slices.Clone(ids[n:])

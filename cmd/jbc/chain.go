@@ -14,22 +14,39 @@ import (
 func newChain(s *shell) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "chain",
-		Short: "Look at the chain of a running coordinator",
+		Short: "Look at a chain, check it, write it to a file or take it from one",
 		Args:  noSuchCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newChainShow(s))
+	cmd.AddCommand(newChainIndex(s), newChainTx(s), newChainAddress(s))
+	cmd.AddCommand(newChainShow(s), newChainVerify(s), newChainExport(s), newChainImport(s),
+		newChainProve(s), newChainVerifyProof(s), newChainGenerate(s))
 	return cmd
 }
 
 func newChainShow(s *shell) *cobra.Command {
-	var f observerFlags
+	var (
+		f       observerFlags
+		dir     chainDirFlags
+		offline bool
+	)
 	cmd := &cobra.Command{
-		Use:     "show HEIGHT|HASH",
-		Short:   "Show one block",
-		Example: "  jbc chain show 0\n  jbc chain show 1a2b...",
-		Args:    exactArgs(1),
+		Use:   "show HEIGHT|HASH",
+		Short: "Show one block",
+		Long: "Show one block of a running coordinator. With --offline or --data-dir it comes from a\n" +
+			"data directory, with all its transactions, and no coordinator may use that meanwhile.",
+		Example: "  jbc chain show 0\n  jbc chain show 1a2b...\n  jbc chain show 170 --offline --network bitcoin",
+		Args: func(cmd *cobra.Command, args []string) error {
+			// Here only the command line has set flags: the data directory of a
+			// configuration is no wish to look into it.
+			offline = offline || cmd.Flags().Changed("data-dir")
+			return exactArgs(1)(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if offline {
+				dir.network = f.network
+				return dir.showOffline(s, args[0], f.json)
+			}
 			o, err := f.open(cmd.Context(), s)
 			if err != nil {
 				return err
@@ -53,6 +70,8 @@ func newChainShow(s *shell) *cobra.Command {
 		},
 	}
 	f.add(cmd)
+	cmd.Flags().BoolVar(&offline, "offline", false, "show the block of a data directory, with its transactions")
+	cmd.Flags().StringVar(&dir.dataDir, "data-dir", "", "`directory` of the chain, for --offline (default $XDG_DATA_HOME/jbc/NETWORK)")
 	return cmd
 }
 

@@ -193,9 +193,10 @@ func tableName(cmd *cobra.Command) string {
 }
 
 // isSetting says whether a flag can be set by file and environment. --port is no
-// setting but a short form of one, --listen, which it would quietly overrule.
+// setting but a short form of one, --listen, which it would quietly overrule; flags
+// that are marked so share a name with a setting of another command.
 func isSetting(f *pflag.Flag) bool {
-	return f.Name != "config" && f.Name != "help" && f.Name != "port"
+	return f.Name != "config" && f.Name != "help" && f.Name != "port" && f.Annotations[commandLineOnly] == nil
 }
 
 // setFlag gives f the value that conf has for it, as if the command line had.

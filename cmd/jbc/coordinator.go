@@ -28,6 +28,8 @@ const defaultListen = "127.0.0.1:4222"
 type coordinatorFlags struct {
 	network, dataDir, listen, name, address, data, kernel string
 	port, threads                                         int
+	cache                                                 size
+	indexes                                               chain.IndexSet
 	mine, secure, lan                                     bool
 	advertise                                             []string
 	nats                                                  natsFlags
@@ -64,6 +66,9 @@ func newCoordinator(s *shell) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&f.network, "network", "dev", "network to keep the chain of: "+networkUsage)
 	flags.StringVar(&f.dataDir, "data-dir", "", "`directory` of the chain and the keys (default $XDG_DATA_HOME/jbc/NETWORK)")
+	f.cache = chain.DefaultCacheBytes
+	flags.Var(&f.cache, "cache", cacheUsage)
+	flags.Var((*indexFlag)(&f.indexes), "index", "keep indexes: tx, address or both with a comma; built beside the work where they lag")
 	flags.StringVar(&f.listen, "listen", defaultListen, "`host:port` of the embedded NATS server; beyond loopback with TLS and credentials")
 	flags.StringArrayVar(&f.advertise, "advertise", nil, "`host[:port]` under which other machines reach --listen, put first in tokens (may be repeated)")
 	flags.BoolVar(&f.secure, "secure", false, "TLS and credentials on loopback too")
@@ -109,7 +114,7 @@ func (f *coordinatorFlags) run(ctx context.Context, s *shell) (err error) {
 			return err
 		}
 	}
-	dir, err := openDataDir(f.dataDir, params, s.log)
+	dir, err := openDataDir(f.dataDir, params, chain.Options{Logger: s.log, CacheBytes: max(1, int64(f.cache)), Indexes: f.indexes})
 	if err != nil {
 		return err
 	}
@@ -135,6 +140,13 @@ func (f *coordinatorFlags) run(ctx context.Context, s *shell) (err error) {
 			invitation.Go(func() { f.tellLAN(inviting, s, c, farm.broker) })
 		}
 		defer invitation.Wait()
+		defer stop()
+	}
+	if f.indexes != 0 {
+		building, stop := context.WithCancel(ctx)
+		var build sync.WaitGroup
+		build.Go(func() { buildIndexes(building, dir.chain, s.log) })
+		defer build.Wait()
 		defer stop()
 	}
 	if !f.mine {

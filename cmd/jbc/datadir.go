@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -35,16 +34,19 @@ func (s *shell) dataPath(network string) (string, error) {
 	return filepath.Join(base, "jbc", network), nil
 }
 
+// chainDir is the store's place in a data directory.
+const chainDir = "chain"
+
 // openDataDir opens a network's chain, making the directory if it is not there.
-func openDataDir(path string, params *chain.Params, log *slog.Logger) (*dataDir, error) {
+func openDataDir(path string, params *chain.Params, opts chain.Options) (*dataDir, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, withHint(fmt.Errorf("data directory: %w", err), "give another one with --data-dir")
 	}
-	st, err := store.Open(store.Options{Dir: filepath.Join(path, "chain"), Network: params.ID(), Logger: log})
+	st, err := store.Open(store.Options{Dir: filepath.Join(path, chainDir), Network: params.ID(), Logger: opts.Logger})
 	if err != nil {
 		return nil, explainStore(err)
 	}
-	ch, err := chain.Open(st, params, chain.Options{Logger: log})
+	ch, err := chain.Open(st, params, opts)
 	if err != nil {
 		return nil, explainStore(errors.Join(err, st.Close()))
 	}
@@ -112,7 +114,7 @@ func explainStore(err error) error {
 	case errors.As(err, &access):
 		return withHint(err, "check the directory's owner and mode, or give another one with --data-dir")
 	case errors.As(err, &damage):
-		return withHint(err, "restore the directory from a copy, or move it away to start the chain anew")
+		return withHint(err, "jbc chain verify finds out more; restore the directory from a copy, or move it away to start the chain anew")
 	case errors.As(err, &space):
 		return withHint(err, "free some space and start again: nothing that was acknowledged is lost")
 	case errors.As(err, &failed):

@@ -28,6 +28,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("XDG_CONFIG_HOME", env.Cd+"/xdg")
 			env.Setenv("PORT", freePort(t))
 			env.Setenv("OTHER_PORT", freePort(t))
+			env.Setenv("BLOCKS", realBlocks(t))
 			for name, header := range scriptHeaders(t) {
 				env.Setenv(name, header)
 			}
@@ -36,6 +37,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits":      exits,
 			"eventually": eventually,
+			"unbzip2":    unbzip2,
 		},
 	})
 }
