@@ -86,6 +86,9 @@ func (c *Chain) Accept(b *Block, now time.Time) (Accepted, error) {
 	}
 	parent := c.nodes.get(b.Header.Prev())
 	if parent == nil {
+		if err := c.params.checkOrphanWitness(b); err != nil {
+			return Accepted{}, err
+		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.orphans.add(checked, now)
@@ -127,12 +130,33 @@ func (c *Chain) acceptNew(b *sane, parent *node, now time.Time) (Accepted, error
 	if err := c.commit(u, false); err != nil {
 		return Accepted{}, err
 	}
+	if n := c.nodes.get(b.hash); verdict == nil && n.invalid {
+		verdict = c.verdictOn(n, refused)
+	}
 	if verdict != nil {
 		return Accepted{}, verdict
 	}
 	a := c.accepted(c.nodes.get(b.hash), old)
 	a.Refused = refused
 	return a, nil
+}
+
+// verdictOn says why n is invalid, which turned out when a block that had waited for
+// it made its chain the better one.
+func (c *Chain) verdictOn(n *node, refused []Refusal) error {
+	var broke *RuleError
+	for _, r := range refused {
+		if errors.As(r.Err, &broke) && broke.Cause != nil {
+			break
+		}
+	}
+	if broke == nil || broke.Cause == nil {
+		return broken(RuleKnownInvalid, n.height, "%s", n.hash)
+	}
+	if broke.Cause.Height == n.height {
+		return broke.Cause
+	}
+	return &RuleError{Rule: RuleInvalidAncestor, Height: n.height, Cause: broke.Cause}
 }
 
 // checkPosition is the second tier, with what depends on the tip that this node
@@ -173,18 +197,19 @@ func (c *Chain) adopt(u *update, hash hashing.Hash, now time.Time) (refused []Re
 		children := c.orphans.take(parents[0])
 		c.mu.Unlock()
 		for _, child := range children {
-			if c.nodes.get(child.block.hash) != nil { // another body of its hash was right
-				continue
+			b, err := DecodeBlock(child.raw)
+			if err != nil {
+				return refused, err
 			}
-			err := c.checkPosition(child.block, parent, u.tip, now)
-			if err == nil {
-				err = c.add(u, child.block, parent)
+			checked := trusted(b)
+			if err = c.checkPosition(checked, parent, u.tip, now); err == nil {
+				err = c.add(u, checked, parent)
 			}
 			switch {
 			case err == nil:
-				parents = append(parents, child.block.hash)
+				parents = append(parents, child.hash)
 			case errors.As(err, new(*RuleError)):
-				refused = append(refused, Refusal{child.block.hash, err})
+				refused = append(refused, Refusal{child.hash, err})
 			default:
 				return refused, err
 			}

@@ -31,10 +31,15 @@ type Chain struct {
 	utxos   *utxoCache
 	last    *store.Pending // of the latest batch: when it is synced, so is everything
 	broken  error          // a batch was not applied: memory and disk differ
+	// doubtful says that the store is from when fewer rules were known: what it has is
+	// judged again.
+	doubtful bool
 
 	mu       sync.RWMutex
 	nodes    nodeTable
 	main     []*node            // the main chain by height
+	state    *node              // where the unspent outputs are that the store has: the tip, or on the way to another
+	excluded bool               // a checkpoint rules out blocks that break no other rule
 	leaves   map[*node]struct{} // nodes without children
 	indexes  indexes            // those that are on
 	sequence uint64             // of the next node

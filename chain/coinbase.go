@@ -77,6 +77,22 @@ func CoinbaseText(b *Block) (miner, data string) {
 	return string(first), string(second)
 }
 
+// claimedHeight reads the height that a coinbase script begins with (BIP34), if it is one.
+func claimedHeight(script []byte) (uint32, bool) {
+	if len(script) > 0 && script[0] >= 0x51 && script[0] <= 0x60 { // 1 to 16
+		return uint32(script[0] - 0x50), true
+	}
+	pushed, _, ok := cutPush(script)
+	if !ok || len(pushed) > 4 {
+		return 0, false
+	}
+	var height uint32
+	for i, b := range pushed {
+		height |= uint32(b) << (8 * i)
+	}
+	return height, hasHeight(script, height)
+}
+
 // skipHeight takes the height off a coinbase script, whatever it is.
 func skipHeight(script []byte) (rest []byte, ok bool) {
 	if len(script) > 0 && script[0] >= 0x51 && script[0] <= 0x60 { // 1 to 16

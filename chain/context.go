@@ -15,11 +15,13 @@ type judge struct {
 	scripts *script.Batch
 	tag     int // of the scripts
 
-	node    *node
-	flags   script.Flags
-	spent   undo
-	fees    int64
-	sigCost int
+	node  *node
+	flags script.Flags
+	spent undo
+	// overwritten is what was there of each output that a block of BIP30's exceptions made.
+	overwritten undo
+	fees        int64
+	sigCost     int
 }
 
 // run judges the whole block. A block that breaks a rule is invalid for good, and
@@ -50,7 +52,7 @@ func (j *judge) run(b *sane) (undo, error) {
 // outputs (BIP30). From BIP34 on the height in the coinbase makes ids unique, up
 // to heights that some early coinbases announced: on no network that begins with it.
 func (j *judge) checkOverwrites(b *sane) error {
-	if j.unique() || j.params.Forks.BIP30Exceptions[j.node.height] == b.hash {
+	if j.unique() || j.params.overwrites(j.node.height, j.node.hash) {
 		return nil
 	}
 	for i, tx := range b.Transactions {
@@ -73,6 +75,11 @@ func (j *judge) checkOverwrite(tx *wire.MsgTx, id hashing.Hash) error {
 		}
 	}
 	return nil
+}
+
+// overwrites says whether a block is one of those that may overwrite unspent outputs.
+func (p *Params) overwrites(height uint32, hash hashing.Hash) bool {
+	return p.Forks.BIP30Exceptions[height] == hash
 }
 
 // bip34Repeats is the first height that the coinbase of a Bitcoin block from before
@@ -155,11 +162,15 @@ func (j *judge) create(tx *wire.MsgTx, id hashing.Hash, coinbase bool) error {
 		}
 		at := wire.OutPoint{Hash: [32]byte(id), Index: uint32(i)}
 		p := pack(out, j.node.height, coinbase)
-		if j.params.Forks.BIP30Exceptions[j.node.height] != j.node.hash {
+		if !j.params.overwrites(j.node.height, j.node.hash) {
 			j.view.add(&at, p)
-		} else if err := j.view.overwrite(&at, p); err != nil {
+			continue
+		}
+		before, err := j.view.overwrite(&at, p)
+		if err != nil {
 			return err
 		}
+		j.overwritten = append(j.overwritten, before)
 	}
 	return nil
 }

@@ -45,7 +45,7 @@ func FuzzDecodeUndo(f *testing.F) {
 		if n < 0 {
 			return // a block's inputs are counted
 		}
-		u, err := decodeUndo(data, n)
+		u, err := decodeUndo(data, n, 0)
 		if err != nil {
 			return
 		}
@@ -57,7 +57,7 @@ func FuzzDecodeUndo(f *testing.F) {
 				t.Fatalf("output %d: %v", i, err)
 			}
 		}
-		if again, err := decodeUndo(u.encode(), n); err != nil || !slices.Equal(again, u) {
+		if again, err := decodeUndo(u.encode(), n, 0); err != nil || !slices.Equal(again, u) {
 			t.Fatalf("decoded %q, encoded and decoded %q, %v", u, again, err)
 		}
 	})

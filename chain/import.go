@@ -53,13 +53,17 @@ type importer struct {
 	chain    *Chain
 	now      time.Time
 	update   *update
+	taken    []*node        // into the update
 	progress ImportProgress // as of the last batch
 	next     ImportProgress // with the update
 }
 
 func (im *importer) run(ctx context.Context, decoded <-chan chan decodedBlocks, progress func(ImportProgress)) error {
-	for chunk := range decoded {
-		part := <-chunk
+	for {
+		part, ok, err := im.part(decoded)
+		if err != nil || !ok {
+			return errors.Join(err, ctx.Err())
+		}
 		for _, b := range part.blocks {
 			if err := im.take(b); err != nil {
 				return err
@@ -68,7 +72,7 @@ func (im *importer) run(ctx context.Context, decoded <-chan chan decodedBlocks, 
 		if part.err != nil {
 			return part.err
 		}
-		if im.update.full() {
+		if im.full() {
 			if err := im.flush(); err != nil {
 				return err
 			}
@@ -77,16 +81,47 @@ func (im *importer) run(ctx context.Context, decoded <-chan chan decodedBlocks, 
 			progress(im.progress)
 		}
 	}
-	return ctx.Err()
 }
 
-// full says whether an import should write what it has.
-func (u *update) full() bool {
-	return u != nil && u.size() >= min(importBytes, u.chain.updateBytes)
+// sourceWait is how long the update is held open for a source that is slow: others
+// wait for the chain meanwhile.
+const sourceWait = 20 * time.Millisecond
+
+// part returns the next blocks; false after the last.
+func (im *importer) part(decoded <-chan chan decodedBlocks) (part decodedBlocks, ok bool, err error) {
+	late := time.NewTimer(sourceWait)
+	defer late.Stop()
+	var chunk chan decodedBlocks
+	select {
+	case chunk, ok = <-decoded:
+	case <-late.C:
+		if err := im.flush(); err != nil {
+			return part, false, err
+		}
+		chunk, ok = <-decoded
+	}
+	if !ok {
+		return part, false, nil
+	}
+	return <-chunk, true, nil
 }
 
-// importBytes is about what a batch of an import holds in memory.
-const importBytes = 16 << 20
+// full says whether the update should be written: there is much in it, or it has been
+// held for many blocks.
+func (im *importer) full() bool {
+	if im.update == nil {
+		return false
+	}
+	blocks := len(im.taken) + im.next.Known - im.progress.Known
+	most := min(importBytes, im.chain.updateBytes)
+	return blocks >= importBlocks || im.next.Bytes-im.progress.Bytes >= most || im.update.size() >= most
+}
+
+// About what a batch of an import holds.
+const (
+	importBytes  = 32 << 20 // of memory
+	importBlocks = 20_000   // new and known
+)
 
 // take adds one block to the update.
 func (im *importer) take(b *sane) error {
@@ -111,12 +146,9 @@ func (im *importer) take(b *sane) error {
 		return err
 	}
 	n := c.index(u, b, parent)
-	if err := im.connect(n, b); err != nil {
-		return err
-	}
-	im.next.Blocks++
+	im.taken = append(im.taken, n)
 	im.next.Bytes += size
-	return nil
+	return im.connect(n, b)
 }
 
 // connect takes the state to n where it should. On the tip nobody waits for
@@ -130,9 +162,7 @@ func (im *importer) connect(n *node, b *sane) error {
 		return c.activate(u, n)
 	}
 	if err := u.connect(n, b); err != nil {
-		height := u.tip.height
-		bad, verdict := u.refused(n, err)
-		return im.refuse(height, bad, verdict)
+		return im.refuse(u.refused(n, err))
 	}
 	if u.scripts.Len() >= maxUpdateInputs {
 		return im.settle()
@@ -141,15 +171,10 @@ func (im *importer) connect(n *node, b *sane) error {
 }
 
 // settle waits for the scripts.
-func (im *importer) settle() error {
-	height := im.update.tip.height
-	bad, verdict := im.update.settle()
-	return im.refuse(height, bad, verdict)
-}
+func (im *importer) settle() error { return im.refuse(im.update.settle()) }
 
-// refuse drops a bad block and all on top of it, up to height. What came before it
-// stays.
-func (im *importer) refuse(height uint32, bad *node, verdict error) error {
+// refuse drops a bad block and all on top of it. What came before it stays.
+func (im *importer) refuse(bad *node, verdict error) error {
 	if verdict == nil {
 		return nil
 	}
@@ -157,7 +182,6 @@ func (im *importer) refuse(height uint32, bad *node, verdict error) error {
 		return im.chain.unusable(im.update.tip, verdict)
 	}
 	im.chain.invalidate(im.update, bad)
-	im.next.Blocks -= int(height - im.update.tip.height)
 	return verdict
 }
 
@@ -176,7 +200,7 @@ func (im *importer) begin() error {
 		c.writing.Unlock()
 		return err
 	}
-	im.update, im.next = c.newUpdate(), im.progress
+	im.update, im.next, im.taken = c.newUpdate(), im.progress, im.taken[:0]
 	return nil
 }
 
@@ -206,6 +230,11 @@ func (im *importer) flush() error {
 	}
 	im.progress = im.next
 	im.progress.Height = u.tip.height
+	for _, n := range im.taken {
+		if !n.invalid {
+			im.progress.Blocks++
+		}
+	}
 	return verdict
 }
 

@@ -21,7 +21,8 @@ type node struct {
 	time       uint32
 	bits       hashing.Bits
 	nonce      uint32
-	invalid    bool // failed its context, or descends from one that did
+	invalid    bool // failed its context, descends from one that did, or is excluded
+	excluded   bool // a checkpoint that came later is another block, or it descends from one for which that is so
 }
 
 // newNode makes the node of a block on parent, nil for genesis, without its skip.

@@ -88,7 +88,7 @@ func (w *indexWalk) setState() bool {
 // the update's. They are when the caller, who holds c.writing, has applied it and
 // moved them. Those that lag stay where they are.
 func (c *Chain) followIndexes(u *update) (indexGroup, error) {
-	tip := c.tip()
+	tip := c.state
 	w := &indexWalk{from: tip, at: tip, batch: u.batch, load: u.indexed}
 	for _, x := range c.indexes.on {
 		if x.at == tip {

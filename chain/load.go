@@ -88,7 +88,7 @@ func Open(st *store.Store, params *Params, opts Options) (*Chain, error) {
 
 // finishMove goes to the best tip where the last process was on its way there.
 func (c *Chain) finishMove() error {
-	best, from := c.best(), c.tip()
+	best, from := c.best(), c.state
 	if best == from {
 		return nil
 	}
@@ -101,6 +101,7 @@ func (c *Chain) finishMove() error {
 	if err := c.commit(u, false); err != nil {
 		return err
 	}
+	c.doubtful = false
 	return c.last.Wait()
 }
 
@@ -112,7 +113,7 @@ func (c *Chain) start() error {
 	genesis := c.params.Genesis
 	n := c.params.newNode(genesis.Hash(), &genesis.Header, nil, 0)
 	c.insert(n)
-	c.main = []*node{n}
+	c.main, c.state = []*node{n}, n
 
 	b := c.store.NewBatch()
 	setIndex(b, n)
@@ -151,7 +152,10 @@ func (c *Chain) loadNode(key, value []byte) error {
 	if n.work != r.work {
 		return c.damaged(where, "chainwork %s, computed %s", r.work, n.work)
 	}
-	n.invalid = r.invalid
+	want, checked := c.params.Checkpoints[height]
+	n.excluded = checked && hash != want || parent != nil && parent.excluded
+	n.invalid = r.invalid || n.excluded
+	c.excluded = c.excluded || n.excluded
 	c.insert(n)
 	return nil
 }
@@ -170,7 +174,7 @@ func (c *Chain) checkLink(where string, height uint32, r indexRecord, parent *no
 	if err := CheckProofOfWork(r.header.Hash(), r.header.Bits(), c.params.PowLimit); err != nil {
 		return c.damaged(where, "%v", err)
 	}
-	if parent.invalid && !r.invalid {
+	if parent.invalid && !parent.excluded && !r.invalid {
 		return c.damaged(where, "valid on an invalid parent")
 	}
 	return nil
@@ -186,17 +190,17 @@ func (c *Chain) loadTip() error {
 	if tip == nil {
 		return c.damaged("tip", "block %s is not in the index", r.hash)
 	}
-	if tip.invalid {
+	if tip.invalid && !tip.excluded {
 		return c.damaged("tip", "block %s is marked invalid", tip.hash)
 	}
-	if best := c.best(); !r.moving && best != tip {
+	if best := c.best(); !r.moving && !tip.excluded && best != tip {
 		return c.damaged("tip", "block %s, though %s has chainwork %s against %s", tip.hash, best.hash, best.work, tip.work)
 	}
 	c.main = make([]*node, tip.height+1)
 	for n := tip; n != nil; n = n.parent {
 		c.main[n.height] = n
 	}
-	c.unspent = r.utxos
+	c.state, c.unspent = tip, r.utxos
 	return nil
 }
 
@@ -210,6 +214,7 @@ func (c *Chain) readTip() (tipRecord, error) {
 	case err != nil:
 		return tipRecord{}, err
 	case len(raw) == oldTipRecordSize && c.nodes.get(hashing.Hash(raw)) != nil:
+		c.doubtful = true
 		return tipRecord{hash: c.params.Genesis.Hash(), moving: true}, nil
 	}
 	r, err := decodeTipRecord(raw)

@@ -84,7 +84,8 @@ func (c *Chain) RawBlock(hash hashing.Hash) ([]byte, error) {
 	return raw, err
 }
 
-// UTXO returns an output that is unspent at the tip; false where it is not.
+// UTXO returns an output that is unspent at the tip; false where it is not. While a
+// long change of the main chain goes on, it is that of a block on the way.
 func (c *Chain) UTXO(at wire.OutPoint) (UTXO, bool, error) {
 	raw, err := c.store.Get(store.Chain, utxoKey(&at))
 	if errors.Is(err, store.ErrNotFound) {

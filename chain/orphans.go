@@ -2,7 +2,6 @@ package chain
 
 import (
 	"container/list"
-	"slices"
 	"time"
 
 	"github.com/jbcnet/jbc/hashing"
@@ -14,30 +13,28 @@ const (
 	maxOrphans     = 512
 	maxOrphanBytes = 32 << 20
 	maxOrphanAge   = 20 * time.Minute
-	// maxBodies is how many bodies are held for one hash. Anybody can change the
-	// witnesses of a block under its hash, and only its place says which are right.
-	maxBodies = 8
 )
 
 // orphans holds blocks until their parent comes. The oldest goes first when there
 // are too many: a parent that comes later is no orphan, and is not kept out.
 type orphans struct {
 	byAge    *list.List // of *orphan, oldest first
-	byHash   map[hashing.Hash][]*list.Element
+	byHash   map[hashing.Hash]*list.Element
 	byParent map[hashing.Hash][]*list.Element // in the order they came
 	bytes    int
 }
 
+// orphan is a block that waits, as bytes: decoded it can take many times as much.
 type orphan struct {
-	block *sane
-	size  int
-	since time.Time
+	hash, parent hashing.Hash
+	raw          []byte
+	since        time.Time
 }
 
 func newOrphans() *orphans {
 	return &orphans{
 		byAge:    list.New(),
-		byHash:   map[hashing.Hash][]*list.Element{},
+		byHash:   map[hashing.Hash]*list.Element{},
 		byParent: map[hashing.Hash][]*list.Element{},
 	}
 }
@@ -45,41 +42,28 @@ func newOrphans() *orphans {
 // add holds b, unless it is held already.
 func (o *orphans) add(b *sane, now time.Time) {
 	o.expire(now)
-	held := o.byHash[b.hash]
-	if len(held) == maxBodies {
+	if _, held := o.byHash[b.hash]; held {
 		return
 	}
-	for _, e := range held {
-		if sameBody(e.Value.(*orphan).block, b) {
-			return
-		}
-	}
-	e := o.byAge.PushBack(&orphan{block: b, size: b.Size(), since: now})
-	o.byHash[b.hash] = append(held, e)
-	prev := b.Header.Prev()
-	o.byParent[prev] = append(o.byParent[prev], e)
-	o.bytes += b.Size()
+	held := &orphan{hash: b.hash, parent: b.Header.Prev(), raw: b.Encode(), since: now}
+	e := o.byAge.PushBack(held)
+	o.byHash[held.hash] = e
+	o.byParent[held.parent] = append(o.byParent[held.parent], e)
+	o.bytes += len(held.raw)
 	for o.byAge.Len() > maxOrphans || o.bytes > maxOrphanBytes {
 		o.remove(o.byAge.Front())
 	}
 }
 
-// sameBody says whether two blocks with one hash have the same witnesses too.
-func sameBody(a, b *sane) bool {
-	for i, tx := range a.Transactions {
-		if tx.WitnessHash() != b.Transactions[i].WitnessHash() {
-			return false
-		}
-	}
-	return true
-}
-
 // take returns the children of parent, first come first, and forgets them.
 func (o *orphans) take(parent hashing.Hash) []*orphan {
-	elements := slices.Clone(o.byParent[parent])
+	elements := o.byParent[parent]
 	children := make([]*orphan, len(elements))
 	for i, e := range elements {
-		children[i] = o.remove(e)
+		children[i] = e.Value.(*orphan)
+	}
+	for _, child := range children {
+		o.remove(o.byHash[child.hash])
 	}
 	return children
 }
@@ -91,20 +75,21 @@ func (o *orphans) expire(now time.Time) {
 	}
 }
 
-func (o *orphans) remove(e *list.Element) *orphan {
+func (o *orphans) remove(e *list.Element) {
 	gone := o.byAge.Remove(e).(*orphan)
-	without(o.byHash, gone.block.hash, e)
-	without(o.byParent, gone.block.Header.Prev(), e)
-	o.bytes -= gone.size
-	return gone
-}
-
-// without takes e out of one of the lists of m.
-func without(m map[hashing.Hash][]*list.Element, key hashing.Hash, e *list.Element) {
-	left := slices.DeleteFunc(m[key], func(other *list.Element) bool { return other == e })
-	if len(left) == 0 {
-		delete(m, key)
+	delete(o.byHash, gone.hash)
+	o.bytes -= len(gone.raw)
+	prev := gone.parent
+	siblings := o.byParent[prev]
+	for i, sibling := range siblings {
+		if sibling == e {
+			siblings = append(siblings[:i:i], siblings[i+1:]...)
+			break
+		}
+	}
+	if len(siblings) == 0 {
+		delete(o.byParent, prev)
 		return
 	}
-	m[key] = left
+	o.byParent[prev] = siblings
 }

@@ -56,16 +56,15 @@ func (p *Params) checkHeader(h *hashing.Header, hash hashing.Hash, parent *node)
 // where that is final: deeper than the network's finality depth, or below a
 // checkpoint that it has passed.
 func (p *Params) checkDepth(parent, tip *node) error {
-	if p.FinalityDepth == 0 && len(p.Checkpoints) == 0 || parent == tip {
-		return nil
+	leaves := func(height uint32) bool { // whether a child of parent leaves tip's chain below height
+		return parent.height < height || parent.ancestor(height) != tip.ancestor(height)
 	}
-	fork := forkOf(parent, tip)
-	if depth := tip.height - fork.height; p.FinalityDepth != 0 && depth > p.FinalityDepth {
-		return broken(RuleFinality, parent.height+1, "forks off %d blocks below the tip, at most %d", depth, p.FinalityDepth)
+	if d := p.FinalityDepth; d != 0 && tip.height > d && leaves(tip.height-d) {
+		return broken(RuleFinality, parent.height+1, "forks off more than %d blocks below the tip at %d", d, tip.height)
 	}
-	for height := range p.Checkpoints {
-		if fork.height < height && height <= tip.height {
-			return broken(RuleCheckpoint, parent.height+1, "forks off at height %d, below the checkpoint at %d", fork.height, height)
+	for height, want := range p.Checkpoints {
+		if height <= tip.height && tip.ancestor(height).hash == want && leaves(height) {
+			return broken(RuleCheckpoint, parent.height+1, "forks off below the checkpoint at %d", height)
 		}
 	}
 	return nil

@@ -29,6 +29,7 @@ func (c *Chain) index(u *update, b *sane, parent *node) *node {
 	c.insert(n)
 	c.mu.Unlock()
 	u.bodies[b.hash] = b
+	u.bytes += heldBlock * int64(b.Size())
 	setIndex(u.batch, n)
 	setBody(u.batch, b.hash, b.Block)
 	return n
@@ -70,7 +71,7 @@ func (c *Chain) activate(u *update, n *node) error {
 func (c *Chain) activateBest(u *update) error {
 	for {
 		best := c.best()
-		if !best.better(u.tip) {
+		if best == u.tip || !u.tip.invalid && !best.better(u.tip) {
 			return nil
 		}
 		bad, verdict := u.moveTo(best)
@@ -150,12 +151,13 @@ func (u *update) relieve() (bad *node, verdict error) {
 	return nil, u.chain.commit(u, true)
 }
 
-// commit writes the update and shows it. moving says that its tip is not the one
-// that the chain is on its way to. The update is empty then, at the same tip.
+// commit writes the update, and shows it unless it is moving: on its way to another
+// tip. Until it is there everybody sees the main chain that was, and has no part in
+// a chain that may turn out invalid. The update is empty then, at the same tip.
 func (c *Chain) commit(u *update, moving bool) error {
 	u.view.write(u.batch)
 	utxos := uint64(int64(c.unspent) + u.view.count)
-	record := tipRecord{hash: u.tip.hash, utxos: utxos, moving: moving}
+	record := tipRecord{hash: u.tip.hash, utxos: utxos, moving: moving || c.excluded}
 	u.batch.Set(store.Chain, tipKey(), record.encode())
 	indexes, err := c.followIndexes(u)
 	if err != nil {
@@ -165,8 +167,10 @@ func (c *Chain) commit(u *update, moving bool) error {
 	c.mu.Lock()
 	err = c.apply(u.batch)
 	if err == nil {
-		c.setMain(u.tip)
-		c.unspent = utxos
+		if !moving {
+			c.setMain(u.tip)
+		}
+		c.state, c.unspent = u.tip, utxos
 		indexes.moveTo(u.tip)
 	}
 	c.mu.Unlock()
@@ -177,6 +181,7 @@ func (c *Chain) commit(u *update, moving bool) error {
 	u.batch = c.store.NewBatch()
 	clear(u.bodies)
 	clear(u.undos)
+	clear(u.overwritten)
 	u.bytes = 0
 	return nil
 }

@@ -3,6 +3,9 @@ package chain
 import (
 	"errors"
 	"fmt"
+	"math"
+	"slices"
+	"time"
 
 	"github.com/btcsuite/btcd/wire/v2"
 	"github.com/jbcnet/jbc/chain/script"
@@ -14,16 +17,18 @@ import (
 // the chain that everybody sees, then one batch has it all, blocks, what they
 // spent, unspent outputs and the tip; and when the store has that, the chain does.
 type update struct {
-	chain   *Chain
-	batch   *store.Batch
-	bodies  map[hashing.Hash]*sane // of blocks in the batch, which the store can't read yet
-	undos   map[hashing.Hash]undo  // of the blocks connected, likewise
-	view    *view                  // as after tip
-	tip     *node
-	scripts *script.Batch
-	path    []step // connected since the scripts were last waited for
-	bytes   int64  // of the bodies and undos
-	writes  int    // batches that were written on the way
+	chain  *Chain
+	batch  *store.Batch
+	bodies map[hashing.Hash]*sane // of blocks in the batch, which the store can't read yet
+	undos  map[hashing.Hash]undo  // of the blocks connected, likewise
+	// overwritten is what was in the places of the outputs that BIP30's exceptions made.
+	overwritten map[hashing.Hash]undo
+	view        *view // as after tip
+	tip         *node
+	scripts     *script.Batch
+	path        []step // connected since the scripts were last waited for
+	bytes       int64  // of the bodies and undos
+	writes      int    // batches that were written on the way
 }
 
 // step is one block connected, and where it began.
@@ -35,7 +40,8 @@ type step struct {
 func (c *Chain) newUpdate() *update {
 	return &update{
 		chain: c, batch: c.store.NewBatch(), bodies: map[hashing.Hash]*sane{}, undos: map[hashing.Hash]undo{},
-		view: newView(c.utxos), tip: c.tip(), scripts: c.scripts.Batch(),
+		overwritten: map[hashing.Hash]undo{},
+		view:        newView(c.utxos), tip: c.state, scripts: c.scripts.Batch(),
 	}
 }
 
@@ -54,8 +60,13 @@ func (u *update) connect(n *node, b *sane) error {
 	}
 	u.path = append(u.path, step{n, before})
 	u.undos[n.hash] = spent
-	u.bytes += int64(b.Size())
-	setUndo(u.batch, n.hash, spent)
+	if len(j.overwritten) > 0 {
+		u.overwritten[n.hash] = j.overwritten
+	}
+	for _, p := range spent {
+		u.bytes += heldSpent * int64(len(p)+cachedOverhead)
+	}
+	setUndo(u.batch, n.hash, slices.Concat(spent, j.overwritten))
 	u.tip = n
 	return nil
 }
@@ -68,14 +79,22 @@ func (u *update) disconnect() error {
 		return err
 	}
 	spent, ok := u.undos[n.hash]
+	overwritten := u.overwritten[n.hash]
 	if !ok {
-		if spent, err = u.chain.readUndo(n.hash, b.Block); err != nil {
+		if spent, overwritten, err = u.chain.readUndoRecord(n.hash, b.Block); err != nil {
 			return err
 		}
 	}
 	for i := len(b.Transactions) - 1; i >= 0; i-- {
 		if spent, err = u.unmake(b.Transactions[i], b.ids[i], i == 0, spent); err != nil {
 			return err
+		}
+	}
+	if len(overwritten) > 0 {
+		for i, at := range b.makes() {
+			if overwritten[i] != "" {
+				u.view.add(&at, overwritten[i])
+			}
 		}
 	}
 	u.tip = n.parent
@@ -131,7 +150,8 @@ func (u *update) settle() (bad *node, verdict error) {
 	return at.node, broken(RuleScript, at.node.height, "transaction %s, input %d: %v", failed.Tx, failed.Input, failed.Err)
 }
 
-// body returns a block that is in the batch or in the store.
+// body returns a block that is in the batch or in the store. The error is a RuleError
+// where the store is in doubt, or the machine's.
 func (u *update) body(n *node) (*sane, error) {
 	if b, ok := u.bodies[n.hash]; ok {
 		return b, nil
@@ -140,11 +160,25 @@ func (u *update) body(n *node) (*sane, error) {
 	if err != nil {
 		return nil, fmt.Errorf("block %s at height %d: %w", n.hash, n.height, err)
 	}
-	return trusted(b), nil
+	if !u.chain.doubtful {
+		return trusted(b), nil
+	}
+	checked, err := u.chain.params.sanity(b)
+	if err == nil {
+		err = u.chain.params.checkPosition(checked, n.parent, time.Unix(math.MaxUint32, 0))
+	}
+	return checked, err
 }
 
 // abandon ends an update that will not be committed.
 func (u *update) abandon() { u.scripts.Drop() }
+
+// About how often a block that is new is in memory, decoded and in the batch, and
+// what it spends: as it was, in the batch, and handed to the scripts.
+const (
+	heldBlock = 4
+	heldSpent = 3
+)
 
 // size is about what the update holds in memory, in bytes.
 func (u *update) size() int64 { return u.view.bytes + u.bytes }

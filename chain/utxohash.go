@@ -10,7 +10,8 @@ import (
 	"github.com/jbcnet/jbc/hashing"
 )
 
-// UTXOStats sums up the unspent outputs at a tip.
+// UTXOStats sums up the unspent outputs at a block: the tip, or while a long change of
+// the main chain goes on one on the way.
 type UTXOStats struct {
 	Tip     Tip
 	Outputs uint64
@@ -22,13 +23,13 @@ type UTXOStats struct {
 	Hash hashing.Hash
 }
 
-// UTXOStats reads every unspent output, as of the tip when it is called. It takes
+// UTXOStats reads every unspent output, as of when it is called. It takes
 // about a second for two million; others may go on meanwhile. The error is ctx's,
 // a [store.DamageError] where the store has other outputs than it counted, or the
 // machine's.
 func (c *Chain) UTXOStats(ctx context.Context) (UTXOStats, error) {
 	c.mu.RLock()
-	tip, counted := c.tip(), c.unspent
+	tip, counted := c.state, c.unspent
 	snapshot, err := c.store.Snapshot()
 	c.mu.RUnlock()
 	if err != nil {

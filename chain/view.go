@@ -52,19 +52,19 @@ func (v *view) add(at *wire.OutPoint, p packed) {
 	v.count++
 }
 
-// overwrite makes an output that may be there (BIP30).
-func (v *view) overwrite(at *wire.OutPoint, p packed) error {
-	before, err := v.get(at)
+// overwrite makes an output that may be there (BIP30), and returns what was.
+func (v *view) overwrite(at *wire.OutPoint, p packed) (before packed, err error) {
+	before, err = v.get(at)
 	if err != nil || before == "" {
 		if err == nil {
 			v.add(at, p)
 		}
-		return err
+		return before, err
 	}
 	c, was := v.changed[*at]
 	v.note(at, c, was)
 	v.changed[*at] = change{now: p, fresh: c.fresh}
-	return nil
+	return before, nil
 }
 
 // spend takes an output out that get returned.

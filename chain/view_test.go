@@ -88,8 +88,8 @@ func (r *viewRun) change(now map[wire.OutPoint]packed) {
 			r.view.add(&at, p)
 			now[at] = p
 		case r.rng.IntN(6) == 0:
-			if err := r.view.overwrite(&at, p); err != nil {
-				r.t.Fatal(err)
+			if before, err := r.view.overwrite(&at, p); err != nil || before != got {
+				r.t.Fatalf("overwrote %q, %v, want %q", before, err, got)
 			}
 			now[at] = p
 		default:
