@@ -96,7 +96,7 @@ func TestGenerateTimes(t *testing.T) {
 		}
 		return times
 	}
-	now := int64(h.Now.Unix()) - int64(h.Genesis.Header.Time())
+	now := h.Now.Unix() - int64(h.Genesis.Header.Time())
 	tests := []struct {
 		name    string
 		start   time.Time

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/btcsuite/btcd/wire/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/jbcnet/jbc/chain"
 	"github.com/jbcnet/jbc/chain/chaintest"
 	"github.com/jbcnet/jbc/chain/store"
@@ -522,6 +523,43 @@ func TestFindTransaction(t *testing.T) {
 	if got, err := h.Chain.FindTransaction(t.Context(), hashing.Hash{1}, nil); !errors.Is(err, chain.ErrNotInBlock) {
 		t.Errorf("unknown transaction: %s, %v", got, err)
 	}
+}
+
+// TestFindTransactionByIndex: where the index is at the tip nothing is searched, and
+// where it is behind all is found that would be without it.
+func TestFindTransactionByIndex(t *testing.T) {
+	p := chain.Regtest()
+	build, fs := chaintest.NewBuilder(t, p), vfs.NewMem()
+	blocks := build.Branch(build.Genesis, 6)
+	id := func(b *chaintest.Block) hashing.Hash { return hashing.Hash(b.Transactions[0].TxHash()) }
+	check := func(c *chain.Chain, searched bool) {
+		t.Helper()
+		looked := false
+		for _, b := range append([]*chaintest.Block{build.Genesis}, blocks[:c.Tip().Height]...) {
+			if got, err := c.FindTransaction(t.Context(), id(b), func(uint32) { looked = true }); err != nil || got != b.Hash() {
+				t.Errorf("transaction of block %s: block %s, %v", b, got, err)
+			}
+		}
+		if got, err := c.FindTransaction(t.Context(), hashing.Hash{1}, nil); !errors.Is(err, chain.ErrNotInBlock) {
+			t.Errorf("unknown transaction: %s, %v", got, err)
+		}
+		if looked != searched {
+			t.Errorf("the chain was searched: %t, want %t", looked, searched)
+		}
+	}
+	c, st := openIndexed(t, p, fs, chain.IndexTransactions)
+	acceptAll(t, c, blocks[:3]...)
+	check(c, false)
+	mustClose(t, st)
+	c, st = openIndexed(t, p, fs, 0)
+	acceptAll(t, c, blocks[3:]...)
+	check(c, true)
+	mustClose(t, st)
+	c, st = openIndexed(t, p, fs, chain.IndexTransactions)
+	check(c, true)
+	mustBuild(t, c)
+	check(c, false)
+	mustClose(t, st)
 }
 
 func TestParseProofRefuses(t *testing.T) {

@@ -72,6 +72,7 @@ func newChainGenerate(s *shell) *cobra.Command {
 	flags.StringVar(&f.at, "time", "", "`time` of the first block, as 2026-11-20T12:00:00Z or now (default one --spacing after its parent's)")
 	flags.DurationVar(&f.spacing, "spacing", time.Second, "time from one block to the next, whole seconds; 0: as close as the rules allow")
 	flags.StringVar(&f.to, "blocks", "", "block `file` to write, \"-\" for standard output; the data directory stays as it is")
+	markCommandLineOnly(flags, "time")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	return cmd
 }

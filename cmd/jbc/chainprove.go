@@ -23,14 +23,14 @@ type chainProveFlags struct {
 }
 
 func newChainProve(s *shell) *cobra.Command {
-	var f chainProveFlags
+	f := chainProveFlags{dir: chainDirFlags{indexes: chain.IndexTransactions}}
 	cmd := &cobra.Command{
 		Use:   "prove TXID",
 		Short: "Prove to whoever has the headers that a block has a transaction",
 		Long: "Write a proof that a block of the main chain has a transaction: a few hundred bytes\n" +
 			"that jbc chain verify-proof holds against the chain's headers alone. Without --block\n" +
-			"the chain is searched, from its tip down. No coordinator may use the directory\n" +
-			"meanwhile.",
+			"the index finds it that jbc chain index --tx builds, or the chain is searched, from its\n" +
+			"tip down. No coordinator may use the directory meanwhile.",
 		Example: "  jbc chain prove f4184fc5... --block 170 --output proof.json\n  jbc chain export --headers headers.bin\n  jbc chain verify-proof proof.json --headers headers.bin",
 		Args:    exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

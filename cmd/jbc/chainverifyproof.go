@@ -65,6 +65,7 @@ func newChainVerifyProof(s *shell) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&f.network, "network", "dev", "network that the proof has to be of: "+networkUsage)
 	flags.StringVar(&f.headers, "headers", "", "`file` of the chain's headers")
+	markCommandLineOnly(flags, "headers")
 	flags.Uint32Var(&f.confirmations, "confirmations", 1, "how many blocks there have to be, from the transaction's own up to the tip")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	return cmd
