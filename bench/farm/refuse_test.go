@@ -104,8 +104,8 @@ func TestRefusals(t *testing.T) {
 		if err := os.CopyFS(newer, os.DirFS(f.dataDir("dev"))); err != nil {
 			t.Fatal(err)
 		}
-		setFormat(t, filepath.Join(newer, "chain"), 2)
-		f.refuses(t, failed, "has format 2, and this program knows up to 1", "--data-dir", "coordinator", "--listen", freePort(t), "--data-dir", newer)
+		setFormat(t, filepath.Join(newer, "chain"), 3)
+		f.refuses(t, failed, "has format 3, and this program knows up to 2", "--data-dir", "coordinator", "--listen", freePort(t), "--data-dir", newer)
 	})
 
 	again := f.coordinator(t)
