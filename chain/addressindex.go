@@ -137,5 +137,23 @@ func disconnectAddresses(b *store.Batch, x *indexedBlock) error {
 			b.Set(store.Chain, script.unspentKey(&in.PreviousOutPoint), withoutScript(u.Value, u.Height, u.Coinbase))
 		}
 	}
+	return restoreAddresses(b, x)
+}
+
+// restoreAddresses brings back what a block of BIP30's exceptions overwrote.
+func restoreAddresses(b *store.Batch, x *indexedBlock) error {
+	if len(x.overwritten) == 0 {
+		return nil
+	}
+	for i, at := range x.makes() {
+		if x.overwritten[i] == "" {
+			continue
+		}
+		u, err := x.overwritten[i].unpack()
+		if err != nil {
+			return fmt.Errorf("what the block overwrote, number %d: %w", i, err)
+		}
+		b.Set(store.Chain, hashScript(u.PkScript).unspentKey(&at), withoutScript(u.Value, u.Height, u.Coinbase))
+	}
 	return nil
 }

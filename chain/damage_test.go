@@ -42,7 +42,7 @@ func mineOn(t testing.TB, c *Chain, now time.Time) *Block {
 func TestDamageIsFound(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	record := func(n *node) indexRecord {
-		return indexRecord{header: n.header(), work: n.work, sequence: n.sequence, invalid: n.invalid}
+		return indexRecord{header: n.header(), work: n.work, sequence: n.sequence, invalid: n.failed}
 	}
 	tests := []struct {
 		name   string
@@ -95,11 +95,11 @@ func TestDamageIsFound(t *testing.T) {
 			b.Set(store.Chain, tipKey(), tipRecord{hash: c.main[3].hash, utxos: 3}.encode())
 		}, "chainwork"},
 		{"tip is invalid", func(b *store.Batch, c *Chain) {
-			c.tip().invalid = true
+			c.tip().failed = true
 			setIndex(b, c.tip())
 		}, "marked invalid"},
 		{"valid on invalid", func(b *store.Batch, c *Chain) {
-			c.main[2].invalid = true
+			c.main[2].failed = true
 			setIndex(b, c.main[2])
 		}, "valid on an invalid parent"},
 		{"index gone", func(b *store.Batch, c *Chain) {

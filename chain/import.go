@@ -32,7 +32,7 @@ type ImportProgress struct {
 func (c *Chain) Import(ctx context.Context, blocks iter.Seq2[[]byte, error], now time.Time, progress func(ImportProgress)) (ImportProgress, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	im := &importer{chain: c, now: now}
+	im := &importer{chain: c, now: now, tell: progress}
 	decoded := decodeAll(ctx, c.params, blocks)
 	defer func() {
 		cancel()
@@ -40,7 +40,7 @@ func (c *Chain) Import(ctx context.Context, blocks iter.Seq2[[]byte, error], now
 			<-part
 		}
 	}()
-	err := im.run(ctx, decoded, progress)
+	err := im.run(ctx, decoded)
 	if earlier := im.end(); earlier != nil {
 		err = earlier
 	}
@@ -53,12 +53,20 @@ type importer struct {
 	chain    *Chain
 	now      time.Time
 	update   *update
-	taken    []*node        // into the update
+	taken    []taken // into the update
+	tell     func(ImportProgress)
 	progress ImportProgress // as of the last batch
-	next     ImportProgress // with the update
+	next     ImportProgress // with what was known already
+	bytes    int64          // of taken
 }
 
-func (im *importer) run(ctx context.Context, decoded <-chan chan decodedBlocks, progress func(ImportProgress)) error {
+// taken is a block that was new.
+type taken struct {
+	node *node
+	size int64
+}
+
+func (im *importer) run(ctx context.Context, decoded <-chan chan decodedBlocks) error {
 	for {
 		part, ok, err := im.part(decoded)
 		if err != nil || !ok {
@@ -76,9 +84,6 @@ func (im *importer) run(ctx context.Context, decoded <-chan chan decodedBlocks, 
 			if err := im.flush(); err != nil {
 				return err
 			}
-		}
-		if progress != nil && im.update == nil {
-			progress(im.progress)
 		}
 	}
 }
@@ -114,7 +119,7 @@ func (im *importer) full() bool {
 	}
 	blocks := len(im.taken) + im.next.Known - im.progress.Known
 	most := min(importBytes, im.chain.updateBytes)
-	return blocks >= importBlocks || im.next.Bytes-im.progress.Bytes >= most || im.update.size() >= most
+	return blocks >= importBlocks || im.bytes+im.next.Bytes-im.progress.Bytes >= most || im.update.size() >= most
 }
 
 // About what a batch of an import holds.
@@ -146,8 +151,8 @@ func (im *importer) take(b *sane) error {
 		return err
 	}
 	n := c.index(u, b, parent)
-	im.taken = append(im.taken, n)
-	im.next.Bytes += size
+	im.taken = append(im.taken, taken{n, size})
+	im.bytes += size
 	return im.connect(n, b)
 }
 
@@ -200,7 +205,7 @@ func (im *importer) begin() error {
 		c.writing.Unlock()
 		return err
 	}
-	im.update, im.next, im.taken = c.newUpdate(), im.progress, im.taken[:0]
+	im.update, im.next, im.taken, im.bytes = c.newUpdate(), im.progress, im.taken[:0], 0
 	return nil
 }
 
@@ -230,10 +235,14 @@ func (im *importer) flush() error {
 	}
 	im.progress = im.next
 	im.progress.Height = u.tip.height
-	for _, n := range im.taken {
-		if !n.invalid {
+	for _, t := range im.taken {
+		if !t.node.invalid {
 			im.progress.Blocks++
+			im.progress.Bytes += t.size
 		}
+	}
+	if im.tell != nil {
+		im.tell(im.progress)
 	}
 	return verdict
 }

@@ -21,7 +21,8 @@ type node struct {
 	time       uint32
 	bits       hashing.Bits
 	nonce      uint32
-	invalid    bool // failed its context, descends from one that did, or is excluded
+	failed     bool // broke a rule of context, or descends from one that did: for good, and on disk
+	invalid    bool // failed or excluded
 	excluded   bool // a checkpoint that came later is another block, or it descends from one for which that is so
 }
 

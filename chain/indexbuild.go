@@ -113,14 +113,14 @@ func (c *Chain) finishSome(w *indexWalk, stop func() bool) (*store.Pending, erro
 	return c.last, nil
 }
 
-// indexed reads a block that is not new, and what it spent.
-func (c *Chain) indexed(n *node) (*sane, undo, error) {
+// indexed reads a block that is not new, what it spent and what it overwrote.
+func (c *Chain) indexed(n *node) (_ *sane, spent, overwritten undo, err error) {
 	b, err := c.readBlock(n.hash)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	spent, err := c.readUndo(n.hash, b)
-	return trusted(b), spent, err
+	spent, overwritten, err = c.readUndoRecord(n.hash, b)
+	return trusted(b), spent, overwritten, err
 }
 
 // indexDamage sorts an error of reading blocks that were on the main chain: they

@@ -40,6 +40,8 @@ type indexedBlock struct {
 	*sane
 	height uint32
 	spent  undo
+	// overwritten is what was in the places of the outputs it made, of BIP30's exceptions.
+	overwritten undo
 }
 
 func indexKinds() []indexKind {

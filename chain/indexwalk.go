@@ -13,7 +13,7 @@ type indexWalk struct {
 	from  *node // where they are
 	at    *node // where the batch takes them; nil for no block
 	batch *store.Batch
-	load  func(n *node) (*sane, undo, error)
+	load  func(n *node) (b *sane, spent, overwritten undo, err error)
 }
 
 // walk goes on to the block to, back to where its chain leaves this one and up
@@ -66,11 +66,11 @@ func (w *indexWalk) disconnect() error {
 }
 
 func (w *indexWalk) block(n *node) (*indexedBlock, error) {
-	b, spent, err := w.load(n)
+	b, spent, overwritten, err := w.load(n)
 	if err != nil {
 		return nil, fmt.Errorf("indexes, block %s at height %d: %w", n.hash, n.height, err)
 	}
-	return &indexedBlock{sane: b, height: n.height, spent: spent}, nil
+	return &indexedBlock{sane: b, height: n.height, spent: spent, overwritten: overwritten}, nil
 }
 
 // setState ends the batch, and says whether there is anything in it.
@@ -105,15 +105,15 @@ func (c *Chain) followIndexes(u *update) (indexGroup, error) {
 	return w.group, nil
 }
 
-// indexed returns a block on the way of the update, and what it spent.
-func (u *update) indexed(n *node) (*sane, undo, error) {
-	b, err := u.body(n)
-	if err != nil {
-		return nil, nil, err
+// indexed returns a block on the way of the update, what it spent and what it
+// overwrote.
+func (u *update) indexed(n *node) (b *sane, spent, overwritten undo, err error) {
+	if b, err = u.body(n); err != nil {
+		return nil, nil, nil, err
 	}
 	if spent, ok := u.undos[n.hash]; ok {
-		return b, spent, nil
+		return b, spent, u.overwritten[n.hash], nil
 	}
-	spent, err := u.chain.readUndo(n.hash, b.Block)
-	return b, spent, err
+	spent, overwritten, err = u.chain.readUndoRecord(n.hash, b.Block)
+	return b, spent, overwritten, err
 }

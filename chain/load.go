@@ -89,7 +89,7 @@ func Open(st *store.Store, params *Params, opts Options) (*Chain, error) {
 // finishMove goes to the best tip where the last process was on its way there.
 func (c *Chain) finishMove() error {
 	best, from := c.best(), c.state
-	if best == from {
+	if best == from && !c.doubtful {
 		return nil
 	}
 	c.log.Info("going on to the best block", "from", from.height, "to", best.height)
@@ -98,11 +98,42 @@ func (c *Chain) finishMove() error {
 	if err := c.activateBest(u); err != nil {
 		return err
 	}
+	if err := c.judgeSides(u); err != nil {
+		return err
+	}
 	if err := c.commit(u, false); err != nil {
 		return err
 	}
 	c.doubtful = false
 	return c.last.Wait()
+}
+
+// judgeSides judges again what lies beside the chain to u's tip in a store that is in
+// doubt, so that nothing of it is trusted later.
+func (c *Chain) judgeSides(u *update) error {
+	if !c.doubtful {
+		return nil
+	}
+	var beside []*node
+	c.nodes.all(func(n *node) bool {
+		if !n.failed && (n.height > u.tip.height || u.tip.ancestor(n.height) != n) {
+			beside = append(beside, n)
+		}
+		return true
+	})
+	for _, n := range beside {
+		if n.failed { // with an ancestor, by now
+			continue
+		}
+		_, err := u.body(n)
+		switch {
+		case errors.As(err, new(*RuleError)):
+			c.invalidate(u, n)
+		case err != nil:
+			return err
+		}
+	}
+	return nil
 }
 
 // start begins a chain with the genesis block.
@@ -154,7 +185,8 @@ func (c *Chain) loadNode(key, value []byte) error {
 	}
 	want, checked := c.params.Checkpoints[height]
 	n.excluded = checked && hash != want || parent != nil && parent.excluded
-	n.invalid = r.invalid || n.excluded
+	n.failed = r.invalid
+	n.invalid = n.failed || n.excluded
 	c.excluded = c.excluded || n.excluded
 	c.insert(n)
 	return nil
@@ -174,7 +206,7 @@ func (c *Chain) checkLink(where string, height uint32, r indexRecord, parent *no
 	if err := CheckProofOfWork(r.header.Hash(), r.header.Bits(), c.params.PowLimit); err != nil {
 		return c.damaged(where, "%v", err)
 	}
-	if parent.invalid && !parent.excluded && !r.invalid {
+	if parent.failed && !r.invalid {
 		return c.damaged(where, "valid on an invalid parent")
 	}
 	return nil
@@ -190,7 +222,7 @@ func (c *Chain) loadTip() error {
 	if tip == nil {
 		return c.damaged("tip", "block %s is not in the index", r.hash)
 	}
-	if tip.invalid && !tip.excluded {
+	if tip.failed {
 		return c.damaged("tip", "block %s is marked invalid", tip.hash)
 	}
 	if best := c.best(); !r.moving && !tip.excluded && best != tip {

@@ -81,7 +81,7 @@ func decodeIndexRecord(key, value []byte) (height uint32, hash hashing.Hash, r i
 
 // setIndex writes what the index has of n.
 func setIndex(b *store.Batch, n *node) {
-	r := indexRecord{header: n.header(), work: n.work, sequence: n.sequence, invalid: n.invalid}
+	r := indexRecord{header: n.header(), work: n.work, sequence: n.sequence, invalid: n.failed}
 	b.Set(store.Chain, indexKey(n.height, n.hash), r.encode())
 }
 

@@ -205,10 +205,10 @@ func (c *Chain) invalidate(u *update, bad *node) {
 			continue
 		}
 		for n := leaf; n != bad.parent; n = n.parent {
-			if n.invalid {
+			if n.failed {
 				continue
 			}
-			n.invalid = true
+			n.failed, n.invalid = true, true
 			setIndex(u.batch, n)
 			u.batch.Delete(store.Chain, bodyKey(n.hash))
 			u.batch.Delete(store.Chain, undoKey(n.hash))

@@ -189,7 +189,9 @@ func TestVerifyFindsDamage(t *testing.T) {
 			func(c *Chain) string { return "undo record of " + at(c, 2) + ": missing" }, nil},
 		{"undo record cut short", func(b *store.Batch, c *Chain) {
 			setUndo(b, c.main[2].hash, spent(c, 2)[:1])
-		}, func(c *Chain) string { return "undo record of " + at(c, 2) + ": 1 outputs, the block spent or overwrote 2" }, nil},
+		}, func(c *Chain) string {
+			return "undo record of " + at(c, 2) + ": 1 outputs, the block spent or overwrote 2"
+		}, nil},
 		{"undo record of another height", func(b *store.Batch, c *Chain) {
 			u := spent(c, 2)
 			out, _ := u[0].unpack()
