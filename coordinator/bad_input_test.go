@@ -364,7 +364,7 @@ func waitFound(t *testing.T, n *node, url string, answers int) {
 		t.Fatal(err)
 	}
 	want := protocol.Found{Network: n.Network(), Name: n.cfg.name, Key: n.PublicKey()}
-	if len(seen) < answers || !slices.Contains(found, want) {
+	if len(seen) < answers || !slices.ContainsFunc(found, func(f protocol.Found) bool { return f.Identity() == want }) {
 		t.Fatalf("%+v answers %d times, want %d; found are %+v", want, len(seen), answers, found)
 	}
 }

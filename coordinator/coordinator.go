@@ -14,6 +14,7 @@ import (
 	"github.com/jbcnet/jbc/chain"
 	"github.com/jbcnet/jbc/chain/store"
 	"github.com/jbcnet/jbc/coordinator/protocol"
+	"github.com/jbcnet/jbc/hashing"
 )
 
 // Config is what a coordinator needs. All fields but Data are required.
@@ -59,6 +60,7 @@ type Coordinator struct {
 	subjects  protocol.Subjects
 	publicKey string
 	signer    *protocol.Signer
+	others    *others
 	ready     chan struct{}
 	wake      chan struct{} // the schedule changed: look at the clock again
 
@@ -68,7 +70,9 @@ type Coordinator struct {
 	guests  *guests
 	pace    pace
 	counted counts
-	waiting sync.WaitGroup // solutions whose write is not synced yet
+	// announced is the last tip that was taken from others and told to all.
+	announced hashing.Hash
+	waiting   sync.WaitGroup // solutions whose write is not synced yet
 }
 
 // counts are what a coordinator counts since its start.
@@ -105,6 +109,7 @@ func New(cfg Config) (*Coordinator, error) {
 		subjects: protocol.NewSubjects(cfg.Params.ID()),
 		limits:   newLimits(each),
 		guests:   newGuests(),
+		others:   newOthers(cfg.Name),
 		ready:    make(chan struct{}),
 		wake:     make(chan struct{}, 1),
 	}, nil
@@ -144,10 +149,12 @@ func (c *Coordinator) Run(ctx context.Context) error {
 
 	var tasks sync.WaitGroup
 	for _, task := range []func(context.Context) error{
-		c.keepTime, c.watchStore, c.watchLink, c.advertise, c.tendCerts,
+		c.keepTime, c.watchStore, c.watchLink, c.advertise, c.tendCerts, c.lookAround, c.synchronise,
+		func(ctx context.Context) error { return c.serve(ctx, subs.blocks, maxAnnounced, c.hearBlock) },
 		func(ctx context.Context) error { return c.serveWorkers(ctx, subs.asks, maxAsk, c.answerAsk) },
 		func(ctx context.Context) error { return c.serve(ctx, subs.gets, maxGet, c.answerGet) },
 		func(ctx context.Context) error { return c.serveWorkers(ctx, subs.solved, maxSolved, c.hearSolved) },
+		func(ctx context.Context) error { return c.serveSync(ctx, subs.syncs) },
 		func(ctx context.Context) error { return c.serve(ctx, subs.enrols, maxAdmit, c.answerEnrol) },
 		func(ctx context.Context) error { return c.serve(ctx, subs.admins, maxAdmit, c.answerAdmin) },
 	} {

@@ -4,12 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
+	"github.com/jbcnet/jbc/chain"
 	"github.com/jbcnet/jbc/coordinator/protocol"
 )
 
@@ -33,6 +36,25 @@ type discovery struct {
 	description string
 	started     time.Time
 	answers     bucket
+	moment      func() moment
+}
+
+// moment is what discovery tells of the coordinator at the time of the answer.
+type moment struct {
+	version string
+	tip     chain.Tip
+	workers int
+}
+
+// moment returns what there is now.
+func (c *Coordinator) moment() moment {
+	m := moment{version: c.cfg.Version, tip: c.cfg.Chain.Tip()}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.farm != nil { // it has begun
+		m.workers = len(c.farm.roster.slots)
+	}
+	return m
 }
 
 func (c *Coordinator) newDiscovery(now time.Time) *discovery {
@@ -49,7 +71,20 @@ func (c *Coordinator) newDiscovery(now time.Time) *discovery {
 		description: "JBC coordinator " + c.cfg.Name,
 		started:     now.UTC(),
 		answers:     bucket{tokens: discoveryBurst},
+		moment:      c.moment,
 	}
+}
+
+// identityNow is the identity with the moment in its metadata.
+func (d *discovery) identityNow() micro.ServiceIdentity {
+	m, now := d.moment(), d.identity
+	now.Metadata = maps.Clone(now.Metadata)
+	now.Metadata[protocol.MetaVersion] = m.version
+	now.Metadata[protocol.MetaHeight] = strconv.FormatUint(uint64(m.tip.Height), 10)
+	now.Metadata[protocol.MetaTip] = m.tip.Hash.String()
+	now.Metadata[protocol.MetaWork] = m.tip.Work.String()
+	now.Metadata[protocol.MetaWorkers] = strconv.Itoa(m.workers)
+	return now
 }
 
 // subjects are those of all questions: to every service, to those of its name, and
@@ -68,16 +103,17 @@ func (d *discovery) answer(now time.Time, subject, reply string) []byte {
 		return nil
 	}
 	var what any
+	identity := d.identityNow()
 	switch verb, _, _ := strings.Cut(strings.TrimPrefix(subject, micro.APIPrefix+"."), "."); verb {
 	case micro.PingVerb.String():
-		what = micro.Ping{ServiceIdentity: d.identity, Type: micro.PingResponseType}
+		what = micro.Ping{ServiceIdentity: identity, Type: micro.PingResponseType}
 	case micro.InfoVerb.String():
 		what = micro.Info{
-			ServiceIdentity: d.identity, Type: micro.InfoResponseType, Description: d.description, Endpoints: []micro.EndpointInfo{},
+			ServiceIdentity: identity, Type: micro.InfoResponseType, Description: d.description, Endpoints: []micro.EndpointInfo{},
 		}
 	case micro.StatsVerb.String():
 		what = micro.Stats{
-			ServiceIdentity: d.identity, Type: micro.StatsResponseType, Started: d.started, Endpoints: []*micro.EndpointStats{},
+			ServiceIdentity: identity, Type: micro.StatsResponseType, Started: d.started, Endpoints: []*micro.EndpointStats{},
 		}
 	}
 	data, err := json.Marshal(what)
@@ -120,11 +156,13 @@ func (c *Coordinator) answerDiscovery(ctx context.Context, d *discovery) error {
 		}
 		in.subs = append(in.subs, sub)
 	}
+	poke(c.others.look) // whoever is told of this coordinator now can ask it
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case msg := <-questions:
+			c.meetAsker(msg.Data)
 			answer := d.answer(time.Now(), msg.Subject, msg.Reply)
 			if answer == nil {
 				continue

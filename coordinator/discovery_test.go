@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
+	"github.com/jbcnet/jbc/chain"
 	"github.com/jbcnet/jbc/coordinator/protocol"
 )
 
@@ -105,5 +106,73 @@ func TestDiscoveryIsBounded(t *testing.T) {
 		if got := count(testStart.Add(tt.after)); got != tt.want {
 			t.Errorf("after %v %d are answered, want %d", tt.after, got, tt.want)
 		}
+	}
+}
+
+// TestDiscoveryTellsTheMoment asks, has a block come and a worker join, and asks
+// again: each answer tells what there is then.
+func TestDiscoveryTellsTheMoment(t *testing.T) {
+	broker := startBroker(t)
+	n := startNode(t, nodeConfig{url: broker.URL()})
+	waitFound(t, n, broker.URL(), 1)
+	conn := dial(t, broker.URL())
+	ask := func() protocol.Found {
+		t.Helper()
+		found, err := protocol.Discover(t.Context(), conn, pingTime)
+		if err != nil || len(found) != 1 {
+			t.Fatalf("found are %+v, %v", found, err)
+		}
+		return found[0]
+	}
+	want := protocol.Found{
+		Network: n.Network(), Name: "alpha", Key: n.PublicKey(),
+		Version: "test", Tip: n.cfg.params.Genesis.Hash(), Work: chain.WorkOf(n.cfg.params.PowLimit).String(),
+	}
+	if got := ask(); got != want {
+		t.Errorf("at first %+v, want %+v", got, want)
+	}
+	h := newHand(n, broker.URL(), "w1")
+	job := h.work()
+	h.announce(h.solvedOf(job, h.solve(job)))
+	block := h.nextBlock()
+	two := chain.WorkOf(n.cfg.params.PowLimit)
+	want.Height, want.Tip, want.Work, want.Workers = 1, block.Hash, two.Add(two).String(), 1
+	if got := ask(); got != want {
+		t.Errorf("then %+v, want %+v", got, want)
+	}
+	if block.Chainwork != want.Work {
+		t.Errorf("the block is announced with chainwork %q, want %q", block.Chainwork, want.Work)
+	}
+}
+
+// TestDiscoverOnceEach has one coordinator answer twice, by then with another tip, and
+// its namesake: each is found once.
+func TestDiscoverOnceEach(t *testing.T) {
+	conn := dial(t, startBroker(t).URL())
+	key, other := publicKey(t, newKey(t)), publicKey(t, newKey(t))
+	sub, err := conn.Subscribe(protocol.PingSubject, func(m *nats.Msg) {
+		for _, said := range [][2]string{{key, "1"}, {other, "1"}, {key, "2"}} {
+			data, err := json.Marshal(micro.Ping{ServiceIdentity: micro.ServiceIdentity{Metadata: map[string]string{
+				protocol.MetaNetwork: "dev-1a2b3c4d", protocol.MetaName: "alpha", protocol.MetaKey: said[0], protocol.MetaHeight: said[1],
+			}}})
+			if err == nil {
+				err = m.Respond(data)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = sub.Unsubscribe() }() // gone with the connection at the latest
+	found, err := protocol.Discover(t.Context(), conn, pingTime)
+	var got []string
+	for _, f := range found {
+		got = append(got, f.Key)
+	}
+	if want := []string{key, other}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("found are %q, %v, want %q", got, err, want)
 	}
 }

@@ -70,6 +70,7 @@ func forbidden() []deed {
 		pub(worker, "a block", s.Block(alpha)),
 		pub(worker, "a transaction", s.Tx(alpha)),
 		pub(worker, "an observer's question", s.Get(alpha)),
+		pub(worker, "a coordinator's question", s.Sync(alpha)),
 		pub(worker, "an enrolment", s.Enrol(alpha)),
 		pub(worker, "an order of the owner", s.Admin(alpha)),
 		pub(worker, "a reply to another worker", protocol.InboxPrefix(other)+".x.y"),
@@ -93,6 +94,7 @@ func forbidden() []deed {
 		sub(worker, "enrolments", s.Enrol(alpha)),
 		sub(worker, "orders of the owner", s.Admin(alpha)),
 		sub(worker, "observers' questions", s.Get(alpha)),
+		sub(worker, "coordinators' questions", s.Sync(alpha)),
 		sub(worker, "discovery, in a coordinator's place", protocol.PingSubject),
 		sub(worker, "another network's jobs", elsewhere.Job(alpha)),
 
@@ -102,12 +104,14 @@ func forbidden() []deed {
 		pub(seer, "a worker's request", s.Ask(alpha, seer)),
 		pub(seer, "an order of the owner", s.Admin(alpha)),
 		pub(seer, "an enrolment", s.Enrol(alpha)),
+		pub(seer, "a coordinator's question", s.Sync(alpha)),
 		pub(seer, "a reply", protocol.InboxPrefix(worker)+".x.y"),
 		sub(seer, "everything", ">"),
 		sub(seer, "all replies", "_INBOX.>"),
 		sub(seer, "the owner's replies", protocol.InboxPrefix(owner)+".>"),
 		sub(seer, "requests", s.AskAny(alpha)),
 		sub(seer, "others' questions", s.Get("*")),
+		sub(seer, "coordinators' questions", s.Sync("*")),
 
 		pub(beta, "another coordinator's job", s.Job(alpha)),
 		pub(beta, "another coordinator's block", s.Block(alpha)),
@@ -119,6 +123,8 @@ func forbidden() []deed {
 		sub(beta, "another coordinator's enrolments", s.Enrol(alpha)),
 		sub(beta, "another coordinator's orders", s.Admin(alpha)),
 		sub(beta, "another coordinator's questions", s.Get(alpha)),
+		sub(beta, "what others ask another coordinator", s.Sync(alpha)),
+		sub(beta, "what coordinators ask each other", s.Sync("*")),
 		sub(beta, "all replies", "_INBOX.>"),
 		sub(beta, "everything", ">"),
 		pub(alpha, "another coordinator's job", s.Job(beta)),
@@ -129,6 +135,7 @@ func forbidden() []deed {
 		pub(joiner, "a job", s.Job(alpha)),
 		pub(joiner, "an order of the owner", s.Admin(alpha)),
 		pub(joiner, "an observer's question", s.Get(alpha)),
+		pub(joiner, "a coordinator's question", s.Sync(alpha)),
 		pub(joiner, "a solution", s.Solved(joiner)),
 		pub(joiner, "another coordinator's token", s.Enrol(beta)),
 		pub(joiner, "discovery", protocol.PingSubject),
@@ -140,6 +147,7 @@ func forbidden() []deed {
 		pub(owner, "a job", s.Job(alpha)),
 		pub(owner, "an order to another coordinator", s.Admin(beta)),
 		pub(owner, "a worker's request", s.Ask(alpha, worker)),
+		pub(owner, "a coordinator's question", s.Sync(alpha)),
 		sub(owner, "requests", s.AskAny(alpha)),
 		sub(owner, "orders", s.Admin(alpha)),
 		sub(owner, "everything", ">"),
@@ -163,10 +171,10 @@ func needed(inboxOf func(who string) string) []deed {
 	add(seer, []string{s.Get(alpha), s.Get(beta), protocol.PingSubject}, []string{s.SolvedAny(), s.Block("*"), s.Tx("*"), s.Block(alpha)})
 	for _, name := range []string{alpha, beta} {
 		add(name, []string{
-			s.Job(name), s.Block(name), s.Tx(name), s.Get(beta), protocol.PingSubject,
+			s.Job(name), s.Block(name), s.Tx(name), s.Get(beta), s.Sync(alpha), s.Sync(beta), protocol.PingSubject,
 			protocol.InboxPrefix(worker) + ".x.y", "_INBOX.x",
 		}, []string{
-			s.AskAny(name), s.Get(name), s.Enrol(name), s.Admin(name), s.SolvedAny(), s.Block("*"), s.Tx("*"),
+			s.AskAny(name), s.Get(name), s.Sync(name), s.Enrol(name), s.Admin(name), s.SolvedAny(), s.Block("*"), s.Tx("*"),
 			"$SRV.PING", "$SRV.INFO.>", protocol.PingSubject + ".x",
 		})
 	}

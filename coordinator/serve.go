@@ -27,7 +27,9 @@ const (
 // inboxes are the subjects that a coordinator listens on.
 type inboxes struct {
 	asks, gets, solved chan *nats.Msg
+	syncs              chan *nats.Msg
 	enrols, admins     chan *nats.Msg
+	blocks             chan *nats.Msg // announcements of others
 	subs               []*nats.Subscription
 }
 
@@ -35,6 +37,8 @@ func (c *Coordinator) subscribe() (*inboxes, error) {
 	in := &inboxes{
 		asks: make(chan *nats.Msg, inboxSize), gets: make(chan *nats.Msg, inboxSize), solved: make(chan *nats.Msg, inboxSize),
 		enrols: make(chan *nats.Msg, admitSize), admins: make(chan *nats.Msg, admitSize),
+		blocks: make(chan *nats.Msg, admitSize),
+		syncs:  make(chan *nats.Msg, syncSize),
 	}
 	for _, s := range []struct {
 		subject string
@@ -42,9 +46,11 @@ func (c *Coordinator) subscribe() (*inboxes, error) {
 	}{
 		{c.subjects.AskAny(c.cfg.Name), in.asks},
 		{c.subjects.Get(c.cfg.Name), in.gets},
+		{c.subjects.Sync(c.cfg.Name), in.syncs},
 		{c.subjects.SolvedAny(), in.solved},
 		{c.subjects.Enrol(c.cfg.Name), in.enrols},
 		{c.subjects.Admin(c.cfg.Name), in.admins},
+		{c.subjects.Block("*"), in.blocks},
 	} {
 		sub, err := c.cfg.Conn.ChanSubscribe(s.subject, s.inbox)
 		if err != nil {

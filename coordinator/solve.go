@@ -73,8 +73,10 @@ func (c *Coordinator) announceOnce(arrived time.Time, a chain.Accepted, height u
 		}
 		written := time.Since(arrived)
 		hash := header.Hash()
+		entry, _ := c.cfg.Chain.Lookup(hash)
 		c.publish(c.subjects.Block(c.cfg.Name), protocol.ToAll, &protocol.BlockAnnounced{
 			Kind: protocol.KindAnnounced, Coordinator: c.cfg.Name, Height: height, Hash: hash, Header: header,
+			Chainwork: entry.Work.String(),
 		})
 		c.log.Info("block", "height", height, "hash", hash, "by", worker)
 		c.mu.Lock()

@@ -95,6 +95,7 @@ func (s *session) onAnswer(now time.Time, m *nats.Msg) error {
 	if !ok {
 		return nil // among them the server's "no responders"
 	}
+	c = c.Identity() // the same coordinator answers again with another tip
 	if l.settled {
 		s.meet(c)
 		return nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -436,5 +437,28 @@ func TestConfigIsChecked(t *testing.T) {
 				t.Error("no error")
 			}
 		})
+	}
+}
+
+// TestFoundOnce has a coordinator answer twice, by then with another tip.
+func TestFoundOnce(t *testing.T) {
+	key, err := nkeys.CreateUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := key.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := script(t, &lookalike{url: newNATS(t, 0).ClientURL()})
+	now := time.Now()
+	for _, height := range []string{"1", "2"} {
+		answer := &nats.Msg{Data: []byte(`{"metadata":{"network":"` + testNetwork + `","name":"c1","key":"` + public + `","height":"` + height + `"}}`)}
+		if err := s.onAnswer(now, answer); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := s.search.found, []protocol.Found{{Network: testNetwork, Name: "c1", Key: public}}; !slices.Equal(got, want) {
+		t.Errorf("found are %+v, want %+v", got, want)
 	}
 }

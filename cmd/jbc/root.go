@@ -58,6 +58,7 @@ func newRoot(s *shell) *cobra.Command {
 		newToken(s),
 		newNATSConfig(s),
 		newStatus(s),
+		newNodes(s),
 		newChain(s),
 		newNetwork(s),
 		newScan(s),

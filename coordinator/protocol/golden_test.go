@@ -71,6 +71,11 @@ var goldens = []struct {
 	}},
 	{"block_announced", &BlockAnnounced{Kind: KindAnnounced, Coordinator: "alpha", Height: 9, Hash: hashing.Hash{31: 9}, Header: hashing.Header{0: 1}}},
 
+	{"block_announced_work", &BlockAnnounced{
+		Kind: KindAnnounced, Coordinator: "alpha", Height: 9, Hash: hashing.Hash{31: 9}, Header: hashing.Header{0: 1},
+		Chainwork: "00000000000000000000000000000000000000000000000000000000000000ff",
+	}},
+
 	{"join", &Join{
 		Ask: Ask{KindJoin, 0xfedcba9876543210}, Name: "w1", Version: "v1.2.3", Kernel: "stdlib",
 		Threads: 8, DeclaredHS: 1.5e7, Host: "rig-1", Exchange: bytes.Repeat([]byte{0xcd}, 32),
@@ -120,6 +125,8 @@ var goldens = []struct {
 		Height: 9, Hash: hashing.Hash{31: 9}, Header: hashing.Header{0: 1}, Prev: hashing.Hash{31: 8}, Time: 1_700_000_000,
 		Data: "<b>&", Miner: "alpha", Address: "jbcd1q", Chainwork: "ff", Main: true,
 	}}},
+	{"sync_headers", &SyncHeaders{Ask: Ask{KindHeaders, 15}, Locator: []hashing.Hash{{31: 9}, {31: 8}, {0: 1}}}},
+	{"sync_blocks", &SyncBlocks{Ask: Ask{KindBlocks, 16}, Hashes: []hashing.Hash{{31: 9}, {0: 1}}, Offset: 16_000}},
 	{"enrol", &Enrol{
 		Ask: Ask{KindEnrol, 11}, Role: RoleWorker, Name: "rig-1", Key: pingKey, Token: tokenKey, Proof: bytes.Repeat([]byte{0xef}, 64),
 	}},

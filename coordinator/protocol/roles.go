@@ -63,11 +63,11 @@ func (s Subjects) Permissions(role Role, name, home string) Permissions {
 	case RoleCoordinator:
 		return Permissions{
 			Publish: []string{
-				s.Job(name), s.Block(name), s.Tx(name), s.Get("*"),
+				s.Job(name), s.Block(name), s.Tx(name), s.Get("*"), s.Sync("*"),
 				PingSubject, "_INBOX.>", // replies go to everybody's inbox
 			},
 			Subscribe: []string{
-				s.AskAny(name), s.Get(name), s.Enrol(name), s.Admin(name),
+				s.AskAny(name), s.Get(name), s.Sync(name), s.Enrol(name), s.Admin(name),
 				s.SolvedAny(), s.Block("*"), s.Tx("*"), "$SRV.>", inbox,
 			},
 		}

@@ -24,8 +24,8 @@ func TestPermissionLists(t *testing.T) {
 			"job.* solved.* _INBOX.n.> solved.* block.* tx.* _INBOX.n.>",
 		},
 		{
-			RoleCoordinator, "job.n block.n tx.n get.* $SRV.PING.jbc-coordinator _INBOX.>",
-			"ask.n.* get.n enrol.n admin.n solved.* block.* tx.* $SRV.> _INBOX.n.>",
+			RoleCoordinator, "job.n block.n tx.n get.* sync.* $SRV.PING.jbc-coordinator _INBOX.>",
+			"ask.n.* get.n sync.n enrol.n admin.n solved.* block.* tx.* $SRV.> _INBOX.n.>",
 		},
 		{RoleJoiner, "enrol.home", "_INBOX.n.>"},
 		{"", "", ""},

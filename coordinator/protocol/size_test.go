@@ -42,6 +42,9 @@ func TestLargestMessages(t *testing.T) {
 		&ProgressReply{Reply: head, Current: id, Holding: true, Terms: terms, Leases: leases, Gone: gone},
 		&EnrolReply{Reply: head, Name: name[:MaxMachineName], Role: RoleCoordinator, CA: strings.Repeat("\n", 4096), Addresses: addresses},
 		&Progress{Ask: Ask{KindProgress, most}, Sitting: Sitting{id, maxSlot - 1}, Leases: done, Want: most, RateHS: 1.2345678901234567e17},
+		&SyncHeaders{Ask: Ask{KindHeaders, most}, Locator: make([]hashing.Hash, MaxSyncHashes)},
+		&SyncBlocks{Ask: Ask{KindBlocks, most}, Hashes: make([]hashing.Hash, MaxSyncHashes), Offset: MaxSyncBlock - 1},
+		&BlockAnnounced{Kind: KindAnnounced, Coordinator: name, Height: math.MaxUint32, Chainwork: strings.Repeat("f", 64)},
 		&refusal,
 	} {
 		if err := m.Validate(); err != nil {

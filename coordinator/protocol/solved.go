@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"encoding/hex"
 	"fmt"
 
 	"github.com/jbcnet/jbc/hashing"
@@ -53,6 +54,9 @@ type BlockAnnounced struct {
 	Height      uint32         `json:"height"`
 	Hash        hashing.Hash   `json:"hash"`
 	Header      hashing.Header `json:"header"`
+	// Chainwork is that of the chain up to it, 64 hex digits; empty where an older
+	// coordinator does not tell.
+	Chainwork string `json:"chainwork,omitempty"`
 }
 
 // Validate implements [Message].
@@ -60,5 +64,14 @@ func (b *BlockAnnounced) Validate() error {
 	if b.Kind != KindAnnounced {
 		return fmt.Errorf("kind %.40q of an announcement", b.Kind)
 	}
+	if b.Chainwork != "" && !isWork(b.Chainwork) {
+		return fmt.Errorf("chainwork %.70q, want 64 hex digits", b.Chainwork)
+	}
 	return CheckName(b.Coordinator)
+}
+
+// isWork says whether s is a chainwork in hex.
+func isWork(s string) bool {
+	_, err := hex.DecodeString(s)
+	return err == nil && len(s) == 64
 }

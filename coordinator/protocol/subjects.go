@@ -15,6 +15,13 @@ const (
 	MetaNetwork = "network" // chain.Params.ID: name and 8 hex digits of the genesis
 	MetaName    = "name"    // the coordinator's name, as in its subjects
 	MetaKey     = "key"     // its public nkey
+
+	// And of the moment, which an older coordinator does not tell.
+	MetaVersion = "version" // of the program, for people
+	MetaHeight  = "height"  // of the main chain, decimal
+	MetaTip     = "tip"     // its last block's hash
+	MetaWork    = "work"    // its chainwork, 64 hex digits
+	MetaWorkers = "workers" // how many have a slot, decimal
 )
 
 // Subjects builds the subjects of one network.
@@ -24,6 +31,7 @@ const (
 //	solved.<worker>              that worker to all
 //	block.<coordinator>          a block is in that coordinator's chain, durably
 //	get.<coordinator>            observers to that coordinator: request and reply
+//	sync.<coordinator>           coordinators to that coordinator: request and reply
 //	enrol.<coordinator>          whoever holds a token to that coordinator: request and reply
 //	admin.<coordinator>          that coordinator's owner to it: request and reply
 //
@@ -58,6 +66,9 @@ func (s Subjects) Block(coordinator string) string { return s.root + "block." + 
 
 // Get is where observers ask coordinator for its state and its blocks.
 func (s Subjects) Get(coordinator string) string { return s.root + "get." + coordinator }
+
+// Sync is where other coordinators ask coordinator for headers and blocks.
+func (s Subjects) Sync(coordinator string) string { return s.root + "sync." + coordinator }
 
 // Tx is where coordinator announces the transactions that it took up.
 func (s Subjects) Tx(coordinator string) string { return s.root + "tx." + coordinator }

@@ -15,6 +15,7 @@ func TestSubjects(t *testing.T) {
 		{"SolvedAny", s.SolvedAny(), "jbc.v1.dev-1a2b3c4d.solved.*"},
 		{"Block", s.Block("alpha"), "jbc.v1.dev-1a2b3c4d.block.alpha"},
 		{"Get", s.Get("alpha"), "jbc.v1.dev-1a2b3c4d.get.alpha"},
+		{"Sync", s.Sync("alpha"), "jbc.v1.dev-1a2b3c4d.sync.alpha"},
 		{"LastToken of an ask", LastToken(s.Ask("alpha", "w1")), "w1"},
 		{"LastToken of a solution", LastToken(s.Solved("w2")), "w2"},
 		{"LastToken without a dot", LastToken("w3"), "w3"},

@@ -1,0 +1,166 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jbcnet/jbc/chain"
+	"github.com/jbcnet/jbc/coordinator/peers"
+	"github.com/jbcnet/jbc/coordinator/protocol"
+	"github.com/jbcnet/jbc/hashing"
+)
+
+// segmentHeaders is how many headers are judged before their blocks are fetched.
+const segmentHeaders = 2000
+
+// synchronise takes the best chain that others have, whenever there is a better one.
+func (c *Coordinator) synchronise(ctx context.Context) error {
+	again := time.NewTicker(time.Second)
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-c.others.news:
+		case <-again.C:
+		}
+		for ctx.Err() == nil {
+			var peer peers.Peer
+			var better bool
+			c.others.with(func(t *peers.Table) { peer, better = t.Best(time.Now(), c.cfg.Chain.Tip().Work) })
+			if !better {
+				break
+			}
+			if err := c.follow(ctx, peer); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// follow takes the chain of another coordinator. What that one does wrong is held
+// against it; an error is the machine's.
+func (c *Coordinator) follow(ctx context.Context, peer peers.Peer) error {
+	f := &follower{c: c, peer: peer}
+	err := f.run(ctx)
+	var wrong *faultError
+	switch {
+	case errors.As(err, &wrong):
+		c.log.Info("another coordinator is no help", "coordinator", peer.Name, "err", err)
+		c.others.with(func(t *peers.Table) { t.Failed(time.Now(), peer.Name, wrong.fault) })
+		return nil
+	case err != nil && ctx.Err() == nil && c.cfg.Conn.IsConnected():
+		return err
+	case err != nil:
+		return nil // the connection is watched elsewhere
+	}
+	c.others.with(func(t *peers.Table) { t.Worked(time.Now(), peer.Name) })
+	return nil
+}
+
+// follower is one way to another's tip.
+type follower struct {
+	c       *Coordinator
+	peer    peers.Peer
+	branch  *chain.Branch
+	kept    []hashing.Hash // of the headers since the last blocks were fetched
+	passed  int            // headers that were let go before the branch proved to be worth it
+	proven  bool           // the branch has more work than our chain had
+	fetched int
+}
+
+// run asks for headers until the branch has more work than our chain, then for its
+// blocks, and so on to its end.
+func (f *follower) run(ctx context.Context) error {
+	locator := f.c.cfg.Chain.Locator()
+	for ctx.Err() == nil {
+		headers, err := f.c.askHeaders(ctx, f.peer, locator)
+		if err != nil {
+			return err
+		}
+		if len(headers) == 0 {
+			return f.end(ctx)
+		}
+		late, err := f.take(headers)
+		if err != nil {
+			return err
+		}
+		if f.proven && f.passed > 0 { // from the start again, this time for the blocks
+			f.branch, f.passed, f.kept = f.branch.Again(), 0, nil
+			locator = f.c.cfg.Chain.Locator()
+			continue
+		}
+		if f.proven && (len(f.kept) >= segmentHeaders || late || len(headers) < protocol.MaxSyncHeaders) {
+			if err := f.fetch(ctx); err != nil {
+				return err
+			}
+		}
+		if late || len(headers) < protocol.MaxSyncHeaders {
+			return f.end(ctx)
+		}
+		locator = []hashing.Hash{f.branch.Tip().Hash}
+	}
+	return ctx.Err()
+}
+
+// end is after the last header: the branch has to be what was claimed.
+func (f *follower) end(ctx context.Context) error {
+	if f.proven && len(f.kept) > 0 {
+		return f.fetch(ctx)
+	}
+	if !f.proven {
+		return fault(peers.Withheld, "coordinator %s claims more work than it has", f.peer.Name)
+	}
+	return nil
+}
+
+// take judges headers. late says that the rest lies too far ahead of the clock: it
+// will do later.
+func (f *follower) take(headers []hashing.Header) (late bool, err error) {
+	if f.branch == nil {
+		on := headers[0].Prev()
+		branch, known := f.c.cfg.Chain.Branch(on)
+		if !known {
+			return false, fault(peers.BadHeaders, "coordinator %s: headers on unknown or invalid block %s", f.peer.Name, on)
+		}
+		f.branch = branch
+	}
+	before := f.branch.Tip().Height
+	err = f.branch.Add(headers, time.Now())
+	taken := headers[:f.branch.Tip().Height-before]
+	if errors.Is(err, chain.RuleTimeTooNew) {
+		late, err = true, nil
+	}
+	if err != nil {
+		return false, fault(peers.BadHeaders, "coordinator %s: %w", f.peer.Name, err)
+	}
+	for i := range taken {
+		f.kept = append(f.kept, taken[i].Hash())
+	}
+	if f.branch.Tip().Work.Cmp(f.c.cfg.Chain.Tip().Work) > 0 {
+		f.proven = true
+	}
+	if !f.proven && len(f.kept) > segmentHeaders {
+		f.passed += len(f.kept)
+		f.kept = nil
+	}
+	return late, nil
+}
+
+// fetch gets the blocks of the headers that were kept, from everybody who has
+// them, and takes them in.
+func (f *follower) fetch(ctx context.Context) error {
+	wanted := f.kept[:0:0]
+	for _, hash := range f.kept {
+		if _, err := f.c.cfg.Chain.RawBlock(hash); err != nil {
+			wanted = append(wanted, hash)
+		}
+	}
+	f.kept = nil
+	if len(wanted) == 0 {
+		return nil
+	}
+	err := f.download(ctx, wanted)
+	return errors.Join(f.c.catchUp(time.Now()), err) // also of what came before an error
+}
