@@ -70,6 +70,7 @@ type Coordinator struct {
 	guests  *guests
 	pace    pace
 	counted counts
+	behind  bool // others have a chain that is much longer, which is being fetched
 	// announced is the last tip that was taken from others and told to all.
 	announced hashing.Hash
 	waiting   sync.WaitGroup // solutions whose write is not synced yet
@@ -242,6 +243,10 @@ func (c *Coordinator) tick(now time.Time) (next time.Time, err error) {
 // a hold while the clock does not allow one. The caller holds c.mu. An error
 // means that the store failed.
 func (c *Coordinator) advance(now time.Time) error {
+	if c.behind {
+		c.holdBehind(now)
+		return nil
+	}
 	template, err := c.cfg.Chain.Template(now, chain.TemplateOptions{
 		PayScript: c.cfg.PayScript, Miner: c.cfg.Name, Data: c.cfg.Data, Tag: randomTag(),
 	})

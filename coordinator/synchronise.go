@@ -11,8 +11,16 @@ import (
 	"github.com/jbcnet/jbc/hashing"
 )
 
-// segmentHeaders is how many headers are judged before their blocks are fetched.
-const segmentHeaders = 2000
+const (
+	// segmentHeaders is how many headers are judged before their blocks are fetched.
+	segmentHeaders = 2000
+	// provingTime is how long a branch may take to prove that it has more work than
+	// our chain: some ten million headers.
+	provingTime = 2 * time.Minute
+	// farBehind is how many blocks behind another's chain nobody mines any more: what
+	// would be found is stale before it is.
+	farBehind = 10
+)
 
 // synchronise takes the best chain that others have, whenever there is a better one.
 func (c *Coordinator) synchronise(ctx context.Context) error {
@@ -42,7 +50,7 @@ func (c *Coordinator) synchronise(ctx context.Context) error {
 // follow takes the chain of another coordinator. What that one does wrong is held
 // against it; an error is the machine's.
 func (c *Coordinator) follow(ctx context.Context, peer peers.Peer) error {
-	f := &follower{c: c, peer: peer}
+	f := &follower{c: c, peer: peer, started: time.Now()}
 	err := f.run(ctx)
 	var wrong *faultError
 	switch {
@@ -63,6 +71,7 @@ func (c *Coordinator) follow(ctx context.Context, peer peers.Peer) error {
 type follower struct {
 	c       *Coordinator
 	peer    peers.Peer
+	started time.Time
 	branch  *chain.Branch
 	kept    []hashing.Hash // of the headers since the last blocks were fetched
 	passed  int            // headers that were let go before the branch proved to be worth it
@@ -85,6 +94,9 @@ func (f *follower) run(ctx context.Context) error {
 		late, err := f.take(headers)
 		if err != nil {
 			return err
+		}
+		if !f.proven && (time.Since(f.started) > provingTime || f.branch.Tip().Height > f.peer.Tip.Height+protocol.MaxSyncHeaders) {
+			return fault(peers.Endless, "coordinator %s: headers up to height %d, less work than it claims", f.peer.Name, f.branch.Tip().Height)
 		}
 		if f.proven && f.passed > 0 { // from the start again, this time for the blocks
 			f.branch, f.passed, f.kept = f.branch.Again(), 0, nil
@@ -161,6 +173,31 @@ func (f *follower) fetch(ctx context.Context) error {
 	if len(wanted) == 0 {
 		return nil
 	}
+	f.c.setBehind(len(wanted) > farBehind)
 	err := f.download(ctx, wanted)
+	f.c.setBehind(false)
 	return errors.Join(f.c.catchUp(time.Now()), err) // also of what came before an error
+}
+
+// setBehind has the workers rest, or not, while a long chain is fetched. They hear of
+// it when the job of the moment is next made.
+func (c *Coordinator) setBehind(behind bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.behind == behind {
+		return
+	}
+	c.behind = behind
+	if behind {
+		c.holdBehind(time.Now())
+	}
+}
+
+// behindTime is how long workers rest until they are told again.
+const behindTime = time.Second
+
+// holdBehind tells workers to rest. The caller holds c.mu.
+func (c *Coordinator) holdBehind(now time.Time) {
+	tip := c.cfg.Chain.Tip().Hash
+	c.publish(c.subjects.Job(c.cfg.Name), protocol.ToWorkers, c.farm.Hold(now, tip, now.Add(behindTime), "the chain of other coordinators is longer and is fetched first"))
 }

@@ -131,4 +131,3 @@ func TestFollowsEachBlock(t *testing.T) {
 	slices.Sort(took)
 	t.Logf("solution to the other's job: median %v, worst %v", took[len(took)/2], took[len(took)-1])
 }
-
