@@ -104,9 +104,7 @@ func TestLiar(t *testing.T) {
 	best := b.Branch(b.Genesis, 30_000)
 	tip := best[len(best)-1].Hash()
 	url := startBroker(t).URL()
-	dir := filled(t, best)
-	best = nil
-	alpha := startNode(t, nodeConfig{url: url, name: "alpha", dir: dir})
+	alpha := startNode(t, nodeConfig{url: url, name: "alpha", dir: filled(t, best)})
 	before := heapInUse()
 	l := startLiar(t, url, 20_000)
 	until(t, "the liar is ignored", func() (ignored bool) {
@@ -124,6 +122,7 @@ func TestLiar(t *testing.T) {
 	if grown := int64(heapInUse()) - int64(before) - own; grown > 4<<20 {
 		t.Errorf("the heap grew by %d bytes", grown)
 	}
+	runtime.KeepAlive(best)
 	runtime.KeepAlive(l)
 	beta := startNode(t, nodeConfig{url: url, name: "beta"})
 	agreeOn(t, tip, alpha, beta)
