@@ -84,6 +84,9 @@ func (b *Branch) take(n *node) {
 	b.kept = append(make([]*node, 0, 2*branchKept), b.kept[len(b.kept)-branchKept:]...)
 }
 
+// On returns the block that the branch is on.
+func (b *Branch) On() hashing.Hash { return b.fork.hash }
+
 // Fork returns the height of the block that the branch is on.
 func (b *Branch) Fork() uint32 { return b.fork.height }
 

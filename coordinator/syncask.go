@@ -30,9 +30,12 @@ func fault(f peers.Fault, format string, args ...any) error {
 	return &faultError{f, fmt.Errorf(format, args...)}
 }
 
-// askOther sends a question to another coordinator and returns its answer, which is
-// signed with its key where that is known. An error is a faultError, ctx's, or the
-// connection's.
+// errLink says that a question could not be asked, which is nobody's fault: the
+// connection is watched elsewhere.
+var errLink = errors.New("no connection")
+
+// askOther sends a question to another coordinator and returns its answer, which that
+// one signed. An error is a faultError, errLink or ctx's.
 func (c *Coordinator) askOther(ctx context.Context, to peers.Peer, question protocol.Message) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
@@ -42,7 +45,7 @@ func (c *Coordinator) askOther(ctx context.Context, to peers.Peer, question prot
 	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, context.DeadlineExceeded):
 		return nil, fault(peers.Silent, "coordinator %s does not answer", to.Name)
 	case err != nil:
-		return nil, fmt.Errorf("asking coordinator %s: %w", to.Name, err)
+		return nil, fmt.Errorf("%w: asking coordinator %s: %w", errLink, to.Name, err)
 	}
 	data, err := protocol.OpenRaw(to.Key, request, reply)
 	var code protocol.Code

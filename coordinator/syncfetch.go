@@ -160,7 +160,7 @@ func (f *follower) blame(name string, kind peers.Fault) {
 
 // catchUp makes the job of the moment one on the tip, and tells the others, after
 // blocks of others were taken in.
-func (c *Coordinator) catchUp(now time.Time) error {
+func (c *Coordinator) catchUp(now time.Time, from string, blocks int) error {
 	tip := c.cfg.Chain.Tip()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -172,7 +172,7 @@ func (c *Coordinator) catchUp(now time.Time) error {
 		Kind: protocol.KindAnnounced, Coordinator: c.cfg.Name, Height: tip.Height, Hash: tip.Hash, Header: tip.Header,
 		Chainwork: tip.Work.String(),
 	})
-	c.log.Info("took the chain of another", "height", tip.Height, "tip", tip.Hash)
+	c.log.Info("took the chain of another", "coordinator", from, "blocks", blocks, "height", tip.Height, "tip", tip.Hash)
 	if err := c.advance(now); err != nil {
 		return fmt.Errorf("after blocks of others: %w", err)
 	}

@@ -40,31 +40,34 @@ func (c *Coordinator) synchronise(ctx context.Context) error {
 			if !better {
 				break
 			}
-			if err := c.follow(ctx, peer); err != nil {
+			if again, err := c.follow(ctx, peer); err != nil {
 				return err
+			} else if !again {
+				break
 			}
 		}
 	}
 }
 
 // follow takes the chain of another coordinator. What that one does wrong is held
-// against it; an error is the machine's.
-func (c *Coordinator) follow(ctx context.Context, peer peers.Peer) error {
+// against it; an error is the machine's. again says that it makes sense to look for a
+// better chain at once: not where the clock, the link or a silence is in the way.
+func (c *Coordinator) follow(ctx context.Context, peer peers.Peer) (again bool, err error) {
 	f := &follower{c: c, peer: peer, started: time.Now()}
-	err := f.run(ctx)
+	err = f.run(ctx)
 	var wrong *faultError
 	switch {
 	case errors.As(err, &wrong):
 		c.log.Info("another coordinator is no help", "coordinator", peer.Name, "err", err)
 		c.others.with(func(t *peers.Table) { t.Failed(time.Now(), peer.Name, wrong.fault) })
-		return nil
-	case err != nil && ctx.Err() == nil && c.cfg.Conn.IsConnected():
-		return err
+		return wrong.fault != peers.Silent && wrong.fault != peers.Refused, nil
+	case errors.Is(err, errLink), ctx.Err() != nil:
+		return false, nil
 	case err != nil:
-		return nil // the connection is watched elsewhere
+		return false, err
 	}
 	c.others.with(func(t *peers.Table) { t.Worked(time.Now(), peer.Name) })
-	return nil
+	return !f.early, nil
 }
 
 // follower is one way to another's tip.
@@ -76,6 +79,7 @@ type follower struct {
 	kept    []hashing.Hash // of the headers since the last blocks were fetched
 	passed  int            // headers that were let go before the branch proved to be worth it
 	proven  bool           // the branch has more work than our chain had
+	early   bool           // the rest of the branch lies too far ahead of our clock
 	fetched int
 }
 
@@ -91,8 +95,7 @@ func (f *follower) run(ctx context.Context) error {
 		if len(headers) == 0 {
 			return f.end(ctx)
 		}
-		late, err := f.take(headers)
-		if err != nil {
+		if err := f.take(headers); err != nil {
 			return err
 		}
 		if !f.proven && (time.Since(f.started) > provingTime || f.branch.Tip().Height > f.peer.Tip.Height+protocol.MaxSyncHeaders) {
@@ -100,16 +103,16 @@ func (f *follower) run(ctx context.Context) error {
 		}
 		if f.proven && f.passed > 0 { // from the start again, this time for the blocks
 			f.branch, f.passed, f.kept = f.branch.Again(), 0, nil
-			locator = f.c.cfg.Chain.Locator()
+			locator = []hashing.Hash{f.branch.On()}
 			continue
 		}
-		if f.proven && (len(f.kept) >= segmentHeaders || late || len(headers) < protocol.MaxSyncHeaders) {
+		if f.early || len(headers) < protocol.MaxSyncHeaders {
+			return f.end(ctx)
+		}
+		if f.proven && len(f.kept) >= segmentHeaders {
 			if err := f.fetch(ctx); err != nil {
 				return err
 			}
-		}
-		if late || len(headers) < protocol.MaxSyncHeaders {
-			return f.end(ctx)
 		}
 		locator = []hashing.Hash{f.branch.Tip().Hash}
 	}
@@ -121,31 +124,34 @@ func (f *follower) end(ctx context.Context) error {
 	if f.proven && len(f.kept) > 0 {
 		return f.fetch(ctx)
 	}
-	if !f.proven {
+	if !f.proven && !f.early {
 		return fault(peers.Withheld, "coordinator %s claims more work than it has", f.peer.Name)
 	}
 	return nil
 }
 
-// take judges headers. late says that the rest lies too far ahead of the clock: it
-// will do later.
-func (f *follower) take(headers []hashing.Header) (late bool, err error) {
+// take judges headers. What lies too far ahead of the clock will do later. That
+// headers do not follow those before them is no lie: the other's main chain changed
+// meanwhile.
+func (f *follower) take(headers []hashing.Header) error {
 	if f.branch == nil {
 		on := headers[0].Prev()
 		branch, known := f.c.cfg.Chain.Branch(on)
 		if !known {
-			return false, fault(peers.BadHeaders, "coordinator %s: headers on unknown or invalid block %s", f.peer.Name, on)
+			return fault(peers.BadHeaders, "coordinator %s: headers on unknown or invalid block %s", f.peer.Name, on)
 		}
 		f.branch = branch
 	}
 	before := f.branch.Tip().Height
-	err = f.branch.Add(headers, time.Now())
+	err := f.branch.Add(headers, time.Now())
 	taken := headers[:f.branch.Tip().Height-before]
-	if errors.Is(err, chain.RuleTimeTooNew) {
-		late, err = true, nil
-	}
-	if err != nil {
-		return false, fault(peers.BadHeaders, "coordinator %s: %w", f.peer.Name, err)
+	switch {
+	case errors.Is(err, chain.RuleTimeTooNew):
+		f.early = true
+	case errors.Is(err, chain.RuleOrphan):
+		return fault(peers.Refused, "coordinator %s went to another chain: %w", f.peer.Name, err)
+	case err != nil:
+		return fault(peers.BadHeaders, "coordinator %s: %w", f.peer.Name, err)
 	}
 	for i := range taken {
 		f.kept = append(f.kept, taken[i].Hash())
@@ -157,7 +163,7 @@ func (f *follower) take(headers []hashing.Header) (late bool, err error) {
 		f.passed += len(f.kept)
 		f.kept = nil
 	}
-	return late, nil
+	return nil
 }
 
 // fetch gets the blocks of the headers that were kept, from everybody who has
@@ -176,7 +182,10 @@ func (f *follower) fetch(ctx context.Context) error {
 	f.c.setBehind(len(wanted) > farBehind)
 	err := f.download(ctx, wanted)
 	f.c.setBehind(false)
-	return errors.Join(f.c.catchUp(time.Now()), err) // also of what came before an error
+	if fatal := f.c.catchUp(time.Now(), f.peer.Name, f.fetched); fatal != nil { // also with what came before an error
+		return fatal
+	}
+	return err
 }
 
 // setBehind has the workers rest, or not, while a long chain is fetched. They hear of
