@@ -249,7 +249,7 @@ func TestIndexesBuildBesideBlocks(t *testing.T) {
 }
 
 // indexCrashes is how many power losses the test makes.
-const indexCrashes = 100
+const indexCrashes = 40
 
 // TestIndexPowerLoss cuts the power while indexes are built and blocks accepted. In
 // every state that the disk can be in, an index has what the block says that it is
