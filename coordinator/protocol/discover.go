@@ -36,6 +36,7 @@ type Found struct {
 	Tip     hashing.Hash
 	Work    string // of its chain, 64 hex digits
 	Workers uint32
+	Book    string // of nodes and machines: asked for again when it is another
 }
 
 // Identity returns who f is, without what changes.
@@ -118,6 +119,9 @@ func (f *Found) readMoment(metadata map[string]string) {
 	}
 	if work := metadata[MetaWork]; isWork(work) {
 		f.Work = work
+	}
+	if book := metadata[MetaBook]; len(book) <= maxText {
+		f.Book = book
 	}
 	if workers, err := strconv.ParseUint(metadata[MetaWorkers], 10, 32); err == nil {
 		f.Workers = uint32(workers)

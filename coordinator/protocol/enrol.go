@@ -59,6 +59,11 @@ type EnrolReply struct {
 	Role      Role         `json:"role"`
 	CA        string       `json:"ca"` // PEM, of the fingerprint in the token
 	Addresses list[string] `json:"addresses"`
+	// Mesh and Routes are for a coordinator, empty where there is no mesh: the public
+	// nkey of the one that enrolled it on routes, and where it and the nodes that it
+	// knows are reached there.
+	Mesh   string       `json:"mesh,omitempty"`
+	Routes list[string] `json:"routes,omitempty"`
 }
 
 // Validate implements [Message].
@@ -72,10 +77,13 @@ func (r *EnrolReply) Validate() error {
 	if err := CheckRole(r.Role); err != nil {
 		return err
 	}
-	if len(r.CA) > 4096 || len(r.Addresses) > MaxAddresses {
-		return fmt.Errorf("ca of %d bytes, %d addresses", len(r.CA), len(r.Addresses))
+	if len(r.CA) > 4096 || len(r.Addresses) > MaxAddresses || len(r.Routes) > MaxListed {
+		return fmt.Errorf("ca of %d bytes, %d addresses, %d routes", len(r.CA), len(r.Addresses), len(r.Routes))
 	}
-	for _, a := range r.Addresses {
+	if r.Mesh != "" && !nkeys.IsValidPublicUserKey(r.Mesh) {
+		return fmt.Errorf("mesh key %.60q", r.Mesh)
+	}
+	for _, a := range append(append([]string{}, r.Addresses...), r.Routes...) {
 		if err := checkAddress(a); err != nil {
 			return err
 		}

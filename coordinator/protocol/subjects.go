@@ -22,6 +22,9 @@ const (
 	MetaTip     = "tip"     // its last block's hash
 	MetaWork    = "work"    // its chainwork, 64 hex digits
 	MetaWorkers = "workers" // how many have a slot, decimal
+	// MetaBook changes whenever what the coordinator knows of nodes and machines does:
+	// epoch and count, 16 hex digits each, with a dot between.
+	MetaBook = "book"
 )
 
 // Subjects builds the subjects of one network.
