@@ -155,7 +155,7 @@ func (f *farm) wantMining(t *testing.T, o *observer, since time.Time) {
 			return false
 		})
 	}
-	eventually(t, time.Minute, "a block is announced", func() bool {
+	eventually(t, luck, "a block is announced", func() bool {
 		all := o.blocks()
 		return len(all) > 0 && all[len(all)-1].at.After(since)
 	})

@@ -47,7 +47,7 @@ func TestFullDisk(t *testing.T) {
 			o := f.observe(t, chain.Dev(), hooks{})
 			args := []string{"--mine", "--threads", "1", "--data-dir", filepath.Join(disk, "data")}
 			first := f.coordinator(t, args...)
-			eventually(t, time.Minute, "a block is announced", func() bool { return len(o.blocks()) > 0 })
+			eventually(t, luck, "a block is announced", func() bool { return len(o.blocks()) > 0 })
 
 			filler := filepath.Join(disk, "filler")
 			fill(t, disk, filler, test.left)
@@ -65,7 +65,7 @@ func TestFullDisk(t *testing.T) {
 			f.coordinator(t, args...)
 			o.discovered(t)
 			checkAnnounced(t, o, announced)
-			eventually(t, time.Minute, "it mines on", func() bool { return len(o.blocks()) > len(announced) })
+			eventually(t, luck, "it mines on", func() bool { return len(o.blocks()) > len(announced) })
 		})
 	}
 }

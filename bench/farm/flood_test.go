@@ -31,7 +31,7 @@ func TestFlood(t *testing.T) {
 	o.connected(t)
 	o.discovered(t)
 	honest := f.worker(t, "honest", 1, "--log-level", "debug", "--kernel", "stdlib") // whatever this machine has: a fast one has shares outlive their jobs
-	eventually(t, time.Minute, "the honest worker finds blocks", func() bool { return len(o.blocks()) >= 2 })
+	eventually(t, luck, "the honest worker finds blocks", func() bool { return len(o.blocks()) >= 2 })
 	calm := record.rateAfter(count(0, 65))
 
 	a := f.hand(t, o, chain.Dev().ID(), "attacker")
@@ -98,7 +98,7 @@ func TestFlood(t *testing.T) {
 func nextBlock(t *testing.T, o *observer) {
 	t.Helper()
 	had := len(o.blocks())
-	eventually(t, time.Minute, "one more block", func() bool { return len(o.blocks()) > had })
+	eventually(t, luck, "one more block", func() bool { return len(o.blocks()) > had })
 }
 
 // statusNow returns the coordinator's status.

@@ -115,16 +115,16 @@ func TestCoordinatorsFollowEachOther(t *testing.T) {
 	}
 	dev := func(name string) *protocol.Status { return f.statusOn(t, "dev", name) }
 	alpha, _ := run("alpha", a), run("beta", b)
-	f.worker(t, "w1", 1, "--coordinator", "beta", "--kernel", "stdlib")
-	eventually(t, patience, "a block is on both chains", func() bool {
+	f.worker(t, "w1", 1, "--coordinator", "beta")
+	eventually(t, luck, "a block is on both chains", func() bool {
 		x, y := dev("alpha"), dev("beta")
 		return x != nil && y != nil && x.Height > 1 && y.Height > 1 && x.Coordinator != y.Coordinator
 	})
 	alpha.kill()
 	before := dev("beta").Height
-	eventually(t, patience, "beta goes on alone", func() bool { st := dev("beta"); return st != nil && st.Height > before+1 })
+	eventually(t, luck, "beta goes on alone", func() bool { st := dev("beta"); return st != nil && st.Height > before+1 })
 	run("alpha", a)
-	eventually(t, patience, "alpha has what it missed", func() bool {
+	eventually(t, luck, "alpha has what it missed", func() bool {
 		x, y := dev("alpha"), dev("beta")
 		return x != nil && y != nil && x.Height > before+1 && (x.Tip == y.Tip || x.Height >= y.Height)
 	})

@@ -22,9 +22,9 @@ func TestFirstCommand(t *testing.T) {
 	o := f.observe(t, chain.Dev(), hooks{})
 
 	first := start(t, "coordinator", f.command(args...))
-	eventually(t, 10*time.Second, "a block is announced", func() bool { return len(o.blocks()) > 0 })
+	eventually(t, luck, "a block is announced", func() bool { return len(o.blocks()) > 0 })
 	took := o.blocks()[0].at.Sub(first.started)
-	eventually(t, patience, "three blocks are announced", func() bool { return len(o.blocks()) >= 3 })
+	eventually(t, luck, "three blocks are announced", func() bool { return len(o.blocks()) >= 3 })
 
 	o.discovered(t)
 	before := showStatus(t, f)
@@ -46,7 +46,7 @@ func TestFirstCommand(t *testing.T) {
 		t.Errorf("started again: height %d is %s, was %s", before.Height, got.Hash, before.Tip)
 	}
 	checkAnnounced(t, o, announced)
-	eventually(t, patience, "it mines on", func() bool { return len(o.blocks()) > len(announced) })
+	eventually(t, luck, "it mines on", func() bool { return len(o.blocks()) > len(announced) })
 	next := o.blocks()[len(announced)]
 	if want := announced[len(announced)-1].height + 1; next.height != want {
 		t.Errorf("the first new block has height %d, want %d", next.height, want)
@@ -63,7 +63,7 @@ func TestTwoWorkers(t *testing.T) {
 	workers := map[string]*process{"w1": f.worker(t, "w1", 8), "w2": f.worker(t, "w2", 8)}
 
 	began := time.Now()
-	eventually(t, time.Minute, "both workers have found blocks and shares", func() bool {
+	eventually(t, luck, "both workers have found blocks and shares", func() bool {
 		st := o.status()
 		if st == nil || len(st.Workers) != 2 {
 			return false

@@ -23,6 +23,9 @@ const (
 	logTail = 80
 	// patience is for what should take milliseconds and has no promise of its own.
 	patience = 15 * time.Second
+	// luck is for blocks to be found, which takes seconds on a quiet machine and has
+	// no upper bound on any.
+	luck     = 2 * time.Minute
 	pollTime = 2 * time.Millisecond
 )
 

@@ -33,7 +33,7 @@ func TestRefusals(t *testing.T) {
 	f := newFarm(t)
 	o := f.observe(t, chain.Dev(), hooks{})
 	mined := f.coordinator(t, "--mine")
-	eventually(t, time.Minute, "two blocks are announced", func() bool { return len(o.blocks()) >= 2 })
+	eventually(t, luck, "two blocks are announced", func() bool { return len(o.blocks()) >= 2 })
 	o.discovered(t) // it takes a third of a second to answer to its name, longer than two blocks
 
 	t.Run("while it runs", func(t *testing.T) {

@@ -61,7 +61,7 @@ func TestOnTerminal(t *testing.T) {
 	go io.Copy(shown, user) // ends with an error when the program does
 
 	progress := regexp.MustCompile(`mining #[1-9]\d*  [\d.]+ [kMGT]?H/s \(10s\).*  [1-9]\d* blocks`)
-	eventually(t, patience, "a line shows a rate, a height and a block", func() bool {
+	eventually(t, luck, "a line shows a rate, a height and a block", func() bool {
 		return progress.MatchString(shown.text() + shown.rest())
 	})
 	for _, line := range statusLines.FindAllString(shown.text()+shown.rest(), -1) {
