@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/jbcnet/jbc/chain"
 	"github.com/jbcnet/jbc/chain/store"
