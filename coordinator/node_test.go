@@ -22,7 +22,7 @@ import (
 )
 
 // patience is how long a test waits for what must happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // payScript is paid in tests: OP_TRUE.
 var payScript = []byte{0x51}

@@ -22,7 +22,7 @@ const (
 	// logTail is how many lines of a process are shown when a test fails.
 	logTail = 80
 	// patience is for what should take milliseconds and has no promise of its own.
-	patience = 15 * time.Second
+	patience = 30 * time.Second
 	// luck is for blocks to be found, which takes seconds on a quiet machine and has
 	// no upper bound on any.
 	luck     = 2 * time.Minute
