@@ -18,6 +18,7 @@ type asks struct {
 }
 
 type request struct {
+	to       protocol.Found
 	kind     string
 	class    protocol.Class // what its reply is signed as
 	sent     time.Time
@@ -45,13 +46,24 @@ func (a *asks) idOf(subject string) (token string, ok bool) {
 	return strings.TrimPrefix(rest, "."), ok
 }
 
-// ask sends what build makes of a fresh request number under the MAC of secret,
-// nil for none, and calls done once with the answer or, after patience, without. It
-// returns false, and never calls done, when it could not be sent.
+// ask is askOf the coordinator that the worker works for.
 func (s *session) ask(now time.Time, kind string, secret []byte, patience time.Duration, build func(protocol.Ask) protocol.Message, done func(answer)) bool {
+	if !s.askOf(s.seat.with, now, kind, secret, patience, build, done) {
+		return false
+	}
+	if kind != protocol.KindShare && kind != protocol.KindSolution {
+		s.choice.vigil.ask(now)
+	}
+	return true
+}
+
+// askOf sends a coordinator what build makes of a fresh request number under the MAC
+// of secret, nil for none, and calls done once with the answer or, after patience,
+// without. It returns false, and never calls done, when it could not be sent.
+func (s *session) askOf(to protocol.Found, now time.Time, kind string, secret []byte, patience time.Duration, build func(protocol.Ask) protocol.Message, done func(answer)) bool {
 	id := s.asks.next
 	m := &nats.Msg{
-		Subject: s.seat.subjects.Ask(s.seat.with.Name, s.cfg.Name),
+		Subject: s.seat.subjects.Ask(to.Name, s.cfg.Name),
 		Reply:   s.asks.inbox + "." + id.String(),
 		Data:    protocol.Encode(build(protocol.Ask{Kind: kind, ID: id})),
 	}
@@ -63,7 +75,7 @@ func (s *session) ask(now time.Time, kind string, secret []byte, patience time.D
 		return false
 	}
 	s.asks.next++
-	s.asks.pending[id] = &request{kind: kind, class: protocol.ReplyTo(m), sent: now, deadline: now.Add(patience), done: done}
+	s.asks.pending[id] = &request{to: to, kind: kind, class: protocol.ReplyTo(m), sent: now, deadline: now.Add(patience), done: done}
 	return true
 }
 
@@ -74,14 +86,22 @@ func (s *session) onReply(now time.Time, token string, m *nats.Msg) {
 		return // late, or twice
 	}
 	r := s.asks.pending[id]
+	current := r.to == s.seat.with
 	if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
 		delete(s.asks.pending, id) // the server: nobody listens there now
+		if current {
+			s.choice.vigil.nobody(now)
+		}
 		r.done(answer{now: now, none: true})
 		return
 	}
 	a := answer{now: now, data: m.Data}
-	if !s.genuine(r.class, m) {
-		s.unsigned(a.now)
+	if !genuine(r.to.Key, r.class, m) {
+		if current {
+			s.unsigned(a.now)
+		} else {
+			s.stats.Ignored++
+		}
 		return
 	}
 	if protocol.Decode(m.Data, &a.reply) != nil || a.reply.Kind != r.kind || a.reply.ID != id {
@@ -89,13 +109,16 @@ func (s *session) onReply(now time.Time, token string, m *nats.Msg) {
 		return
 	}
 	delete(s.asks.pending, id)
-	s.heard(r.sent)
+	if current {
+		s.heard(r.sent)
+		s.choice.answer(now)
+	}
 	r.done(a)
 }
 
-// genuine says whether the coordinator signed m, as a message of that class.
-func (s *session) genuine(class protocol.Class, m *nats.Msg) bool {
-	return protocol.Verify(s.seat.with.Key, class, m.Header.Get(protocol.SignatureHeader), m.Data) == nil
+// genuine says whether the owner of key signed m, as a message of that class.
+func genuine(key string, class protocol.Class, m *nats.Msg) bool {
+	return protocol.Verify(key, class, m.Header.Get(protocol.SignatureHeader), m.Data) == nil
 }
 
 // unsigned counts a message that the coordinator did not sign, or signed as

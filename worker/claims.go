@@ -20,6 +20,9 @@ const (
 	maxSolutions     = 16              // a coordinator knows no more jobs
 	maxSpares        = 16
 	maxSolvedParents = 64
+	// solutionLife is how long a solution is kept for a coordinator that the worker
+	// left, should it come back.
+	solutionLife = 10 * time.Minute
 )
 
 // claims is what was found and is not settled yet.
@@ -31,10 +34,11 @@ type claims struct {
 	spares   []find // further solutions of a parent, should the first be refused
 }
 
-// solvedParent is one that a solution of this worker's was stored for. Jobs up to
-// latest need no other; a later one on the same parent, which a chain repaired by
-// hand may bring, does.
+// solvedParent is one that a solution of this worker's was stored for, by one
+// coordinator. Its jobs up to latest need no other; a later one on the same parent,
+// which a chain repaired by hand may bring, does.
 type solvedParent struct {
+	by     protocol.Found
 	prev   hashing.Hash
 	latest protocol.JobID
 }
@@ -47,6 +51,13 @@ type solution struct {
 	// job on the same parent sooner: its clock was set back.
 	putOff bool
 	due    time.Time
+	// until is when it is given up, zero while the worker works for its coordinator.
+	until time.Time
+}
+
+// rivals says whether f is of the same coordinator and parent, which needs one.
+func (f *find) rivals(g *find) bool {
+	return f.assignment.by == g.assignment.by && f.assignment.job.Prev == g.assignment.job.Prev
 }
 
 // onFinds takes up what the miners found.
@@ -85,12 +96,13 @@ func (s *session) pump(now time.Time) {
 // of the same parent that was refreshed since.
 func (s *session) counts(a *assignment) bool {
 	c := s.work.current
-	return c != nil && a.slot == c.slot && a.job.Epoch == c.job.Epoch && a.job.Prev == c.job.Prev
+	return c != nil && a.by == c.by && a.slot == c.slot && a.job.Epoch == c.job.Epoch && a.job.Prev == c.job.Prev
 }
 
-// claim sends a find under the MAC of the slot that it was found in.
+// claim sends a find to the coordinator whose job it was found in, under the MAC of
+// the slot there.
 func (s *session) claim(now time.Time, kind string, patience time.Duration, f find, done func(answer)) bool {
-	return s.ask(now, kind, f.assignment.secret, patience, func(a protocol.Ask) protocol.Message {
+	return s.askOf(f.assignment.by, now, kind, f.assignment.secret, patience, func(a protocol.Ask) protocol.Message {
 		return &protocol.Claim{Ask: a, Place: f.place, Slot: f.assignment.slot, Terms: f.terms}
 	}, done)
 }
@@ -114,14 +126,13 @@ func (s *session) onShare(a answer) {
 
 // onSolution publishes the first solution of a parent and keeps the others.
 func (s *session) onSolution(now time.Time, f find) {
-	prev := f.assignment.job.Prev
 	if slices.ContainsFunc(s.claims.solved, func(p solvedParent) bool {
-		return p.prev == prev && !p.latest.Before(f.assignment.job.JobID)
+		return p.by == f.assignment.by && p.prev == f.assignment.job.Prev && !p.latest.Before(f.assignment.job.JobID)
 	}) {
 		return
 	}
 	if slices.ContainsFunc(s.claims.kept, func(k *solution) bool {
-		return k.assignment.job.Prev == prev && !(k.putOff && k.assignment.job.Before(f.assignment.job.JobID))
+		return k.rivals(&f) && !(k.putOff && k.assignment.job.Before(f.assignment.job.JobID))
 	}) {
 		if len(s.claims.spares) < maxSpares {
 			s.claims.spares = append(s.claims.spares, f)
@@ -155,8 +166,10 @@ func (s *session) announce(sol *solution) {
 }
 
 // resend sends the solutions that are due: they are repeated until answered, to a
-// coordinator that came back in another epoch too, which knows its jobs by number.
+// coordinator that came back in another epoch too, which knows its jobs by number,
+// and to one that the worker has left.
 func (s *session) resend(now time.Time) {
+	s.giveUp(now)
 	for _, sol := range s.claims.kept {
 		if s.offline || now.Before(sol.due) {
 			continue
@@ -167,13 +180,32 @@ func (s *session) resend(now time.Time) {
 	}
 }
 
+// giveUp forgets the solutions whose coordinator, which the worker left, does not come
+// back.
+func (s *session) giveUp(now time.Time) {
+	s.claims.kept = slices.DeleteFunc(s.claims.kept, func(sol *solution) bool {
+		switch {
+		case sol.assignment.by == s.seat.with:
+			sol.until = time.Time{}
+			return false
+		case sol.until.IsZero():
+			sol.until = now.Add(solutionLife)
+			return false
+		case now.Before(sol.until):
+			return false
+		}
+		s.log.Error("block given up, its coordinator does not come back", "coordinator", sol.assignment.by.Name,
+			"height", sol.assignment.job.Height, "hash", sol.hash, "after", solutionLife)
+		return true
+	})
+}
+
 // onVerdict settles a solution. Only what the coordinator judged is settled.
 func (s *session) onVerdict(a answer, sol *solution) {
 	i := slices.Index(s.claims.kept, sol)
 	if a.none || i < 0 {
 		return
 	}
-	prev := sol.assignment.job.Prev
 	var r protocol.ClaimReply
 	if !s.into(a, &r) {
 		return
@@ -182,25 +214,29 @@ func (s *session) onVerdict(a answer, sol *solution) {
 	case protocol.Unavailable, protocol.Limited, protocol.Dropped: // not judged yet
 	case protocol.Busy:
 		sol.putOff = true
-		s.nextSpare(a.now, prev, sol.assignment.job.JobID)
+		s.nextSpare(a.now, &sol.find, sol.assignment.job.JobID)
 	case protocol.OK, protocol.Known:
 		s.stats.BlocksAccepted++
 		s.stats.SharesAccepted++ // the coordinator credits a solution as a share too
 		s.log.Info("block accepted", "height", r.Height, "hash", sol.hash)
-		s.claims.settle(i, solvedParent{prev, s.work.latest})
+		latest := sol.assignment.job.JobID
+		if sol.assignment.by == s.seat.with {
+			latest = s.work.latest
+		}
+		s.claims.settle(i, latest)
 	default:
 		s.stats.BlocksRefused++
 		s.log.Warn("block refused", "height", sol.assignment.job.Height, "hash", sol.hash, "reason", r.Code, "detail", r.Detail)
 		s.claims.kept = slices.Delete(s.claims.kept, i, i+1)
-		s.nextSpare(a.now, prev, protocol.JobID{})
+		s.nextSpare(a.now, &sol.find, protocol.JobID{})
 	}
 }
 
-// nextSpare brings the next solution of a parent, if there is one of a later job than
-// after.
-func (s *session) nextSpare(now time.Time, prev hashing.Hash, after protocol.JobID) {
+// nextSpare brings the next solution of the same parent, if there is one of a later
+// job than after.
+func (s *session) nextSpare(now time.Time, of *find, after protocol.JobID) {
 	if j := slices.IndexFunc(s.claims.spares, func(f find) bool {
-		return f.assignment.job.Prev == prev && after.Before(f.assignment.job.JobID)
+		return f.rivals(of) && after.Before(f.assignment.job.JobID)
 	}); j >= 0 {
 		next := s.claims.spares[j]
 		s.claims.spares = slices.Delete(s.claims.spares, j, j+1)
@@ -209,13 +245,14 @@ func (s *session) nextSpare(now time.Time, prev hashing.Hash, after protocol.Job
 }
 
 // settle forgets kept solution i, which was stored, and its spares.
-func (c *claims) settle(i int, p solvedParent) {
+func (c *claims) settle(i int, latest protocol.JobID) {
+	of := &c.kept[i].find
 	c.kept = slices.Delete(c.kept, i, i+1)
-	c.spares = slices.DeleteFunc(c.spares, func(f find) bool { return f.assignment.job.Prev == p.prev })
+	c.spares = slices.DeleteFunc(c.spares, func(f find) bool { return f.rivals(of) })
 	if len(c.solved) == maxSolvedParents {
 		c.solved = slices.Delete(c.solved, 0, 1)
 	}
-	c.solved = append(c.solved, p)
+	c.solved = append(c.solved, solvedParent{of.assignment.by, of.assignment.job.Prev, latest})
 }
 
 // onSolved stops the miners for a solution that somebody published, if it is one.

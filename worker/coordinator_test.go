@@ -60,6 +60,9 @@ type lookalike struct {
 	grant  []protocol.Lease                    // what the next report gets
 	judge  func(*protocol.Claim) protocol.Code // nil: OK
 	unsign bool                                // replies go out without a signature
+	mute   bool                                // it hears everything and answers nothing
+	deny   protocol.Code                       // of every join, OK to give a slot
+	nodes  [][]protocol.Node                   // that it vouches for, page by page; nil: it knows no such question
 
 	secrets [][]byte // of the slot, one a join
 	anyMAC  bool     // requests need none of them
@@ -69,6 +72,7 @@ type lookalike struct {
 	claims   chan *protocol.Claim
 	currents chan *protocol.Current
 	solved   chan *protocol.Solved
+	asked    chan string // kinds of all requests, answered or not
 }
 
 // newNATS starts a server on a loopback port, 0 for a free one.
@@ -104,6 +108,7 @@ func newLookalike(t testing.TB, url, name string) *lookalike {
 		claims:   make(chan *protocol.Claim, 100000),
 		currents: make(chan *protocol.Current, 1000),
 		solved:   make(chan *protocol.Solved, 1000),
+		asked:    make(chan string, 100000),
 	}
 	c.pub, _ = key.PublicKey()
 	c.job = c.newJob(1, 1, hardBits)
@@ -165,6 +170,10 @@ func (c *lookalike) answer(m *nats.Msg) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.asked <- kind
+	if c.mute {
+		return
+	}
 	if kind != protocol.KindJoin && !c.anyMAC && !c.sealed(m) {
 		c.t.Errorf("%s under none of the slot's secrets", kind)
 	}
@@ -172,11 +181,19 @@ func (c *lookalike) answer(m *nats.Msg) {
 	case protocol.KindJoin:
 		var j protocol.Join
 		c.decode(m, &j)
+		if c.deny != protocol.OK {
+			c.reply(m, &protocol.Reply{Kind: j.Kind, ID: j.ID, Code: c.deny})
+			return
+		}
 		home := c.terms.Home(testSlot)
-		c.reply(m, &protocol.JoinReply{
+		r := &protocol.JoinReply{
 			Reply: ok(j.Ask), Epoch: c.epoch, Slot: testSlot, Exchange: c.agree(&j), Yours: j.Exchange, Terms: c.terms,
 			Job: c.job, Leases: []protocol.Lease{home},
-		})
+		}
+		if c.hold != nil {
+			r.Job, r.Hold = nil, c.hold
+		}
+		c.reply(m, r)
 		c.joins <- &j
 	case protocol.KindCurrent:
 		var cur protocol.Current
@@ -192,6 +209,10 @@ func (c *lookalike) answer(m *nats.Msg) {
 		c.decode(m, &claim)
 		c.reply(m, c.verdict(&claim))
 		c.claims <- &claim
+	case protocol.KindNodes:
+		var ask protocol.AskNodes
+		c.decode(m, &ask)
+		c.reply(m, c.list(&ask))
 	default:
 		var p protocol.Progress
 		c.decode(m, &p)
@@ -202,6 +223,26 @@ func (c *lookalike) answer(m *nats.Msg) {
 		c.reply(m, r)
 		c.reports <- &p
 	}
+}
+
+// list is a page of the nodes that it vouches for. The last of a page is where the
+// next one goes on.
+func (c *lookalike) list(ask *protocol.AskNodes) protocol.Message {
+	r := &protocol.NodesReply{Reply: ok(ask.Ask), Nodes: []protocol.Node{}}
+	if c.nodes == nil {
+		r.Code = protocol.UnknownKind
+	}
+	for i, page := range c.nodes {
+		if i > 0 && ask.After != c.nodes[i-1][len(c.nodes[i-1])-1].Name || i == 0 && ask.After != "" {
+			continue
+		}
+		r.Nodes = page
+		if i+1 < len(c.nodes) {
+			r.After = page[len(page)-1].Name
+		}
+		break
+	}
+	return r
 }
 
 // agree makes another secret of the slot.

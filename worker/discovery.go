@@ -95,11 +95,12 @@ func (s *session) onAnswer(now time.Time, m *nats.Msg) error {
 	if !ok {
 		return nil // among them the server's "no responders"
 	}
-	c = c.Identity() // the same coordinator answers again with another tip
 	if l.settled {
+		s.choice.sight(now, c)
 		s.meet(c)
 		return nil
 	}
+	c = c.Identity() // the same coordinator answers again with another tip
 	if slices.Contains(l.found, c) || len(l.found) == maxFound {
 		return nil
 	}
@@ -155,18 +156,31 @@ func few(names []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
-// settle takes c for good, its key pinned.
+// settle takes c as the coordinator to prefer for good, its key pinned.
 func (s *session) settle(now time.Time, c protocol.Found) error {
 	s.search.settled = true
-	s.seat.with, s.seat.subjects = c, protocol.NewSubjects(c.Network)
-	s.seat.wanted = true
-	s.doubts.due = now.Add(lookEvery)
-	s.stats.Network, s.stats.Coordinator, s.stats.Key = c.Network, c.Name, c.Key
+	s.choice.begin(now, c)
+	s.recall()
+	s.stats.Network, s.stats.Preferred = c.Network, c.Name
 	s.log.Info("coordinator found", "network", c.Network, "coordinator", c.Name, "key", c.Key)
-	if err := s.subscribe(s.seat.subjects.Job(c.Name), s.control); err != nil {
+	if err := s.subscribe(protocol.NewSubjects(c.Network).SolvedAny(), s.solves); err != nil {
 		return err
 	}
-	if err := s.subscribe(s.seat.subjects.SolvedAny(), s.solves); err != nil {
+	return s.sit(now, c)
+}
+
+// sit begins with a coordinator: whatever the worker has heard of another means
+// nothing to this one.
+func (s *session) sit(now time.Time, c protocol.Found) error {
+	s.seat = seat{with: c, subjects: protocol.NewSubjects(c.Network), wanted: true}
+	s.work = work{current: s.work.current, waiting: s.work.waiting}
+	s.doubts = doubts{due: now.Add(lookEvery)}
+	s.stats.Coordinator, s.stats.Key = c.Name, c.Key
+	if s.jobs != nil {
+		_ = s.jobs.Unsubscribe() // fails where the connection is closed
+	}
+	var err error
+	if s.jobs, err = s.conn.ChanSubscribe(s.seat.subjects.Job(c.Name), s.control); err != nil {
 		return err
 	}
 	s.join(now)

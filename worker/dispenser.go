@@ -21,6 +21,7 @@ const maxSearches = 16
 // assignment is a job with this worker's place in it.
 type assignment struct {
 	job     *protocol.Job
+	by      protocol.Found // whose job it is
 	slot    uint32
 	secret  []byte         // of the slot
 	target  hashing.Target // the block's

@@ -55,6 +55,9 @@ func (s *session) doubt(now time.Time) {
 // nothing follows from it.
 func (s *session) meet(f protocol.Found) {
 	with := s.seat.with
+	if f.Name == s.choice.preferred.Name {
+		with = s.choice.preferred
+	}
 	if f.Network != with.Network || f.Name != with.Name || f.Key == with.Key {
 		return
 	}

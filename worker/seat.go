@@ -84,6 +84,7 @@ func (s *session) onJoined(a answer, own protocol.Exchange) {
 			s.log.Warn("the coordinator gives no slot, asking again", "reason", r.Code, "detail", r.Detail)
 		}
 		s.seat.said, s.seat.joinDue = r.Code, a.now.Add(fullEvery)
+		s.choice.deny()
 		return
 	}
 	if r.Epoch < s.work.latest.Epoch {
@@ -103,6 +104,9 @@ func (s *session) onJoined(a answer, own protocol.Exchange) {
 	s.seat.epoch, s.seat.slot, s.seat.secret, s.seat.terms = r.Epoch, r.Slot, secret, r.Terms
 	s.work.reportDue = a.now.Add(rand.N(reportEvery)) // a farm should not report all at once
 	s.log.Info("joined", "coordinator", s.seat.with.Name, "epoch", r.Epoch, "slot", r.Slot)
+	s.choice.seat()
+	s.nodes.due = a.now.Add(rand.N(nodesSoon))
+	s.arrived(a.now)
 
 	if s.takeUp(a.now, r.Epoch, r.Job, r.Hold, r.Leases) {
 		return
@@ -121,13 +125,13 @@ func (s *session) onJoined(a answer, own protocol.Exchange) {
 func (s *session) takeUp(now time.Time, epoch uint64, job *protocol.Job, hold *protocol.Hold, leases []protocol.Lease) bool {
 	switch c := s.work.current; {
 	case hold != nil && hold.Epoch == epoch && !hold.JobID.Before(s.work.latest):
-		if c != nil && c.slot != s.seat.slot {
+		if c != nil && !s.work.isOf(s.seat.with, s.seat.slot) {
 			s.idle()
 		}
 		s.hold(hold)
 	case job == nil || job.Epoch != epoch || s.work.over(job.JobID):
 		return false
-	case c != nil && c.job.JobID == job.JobID && c.slot == s.seat.slot:
+	case s.work.isOf(s.seat.with, s.seat.slot) && c.job.JobID == job.JobID:
 		s.dispenser.lend(c, newLoans(job, &s.seat.terms, leases))
 		s.goOn()
 	default:

@@ -22,7 +22,7 @@ const (
 // errClosed ends a run whose connection the caller closed.
 var errClosed = errors.New("the connection was closed")
 
-// session is a worker's dealings with its coordinator. One goroutine owns all of
+// session is a worker's dealings with coordinators. One goroutine owns all of
 // it: every message, find and timer passes through its loop.
 type session struct {
 	cfg       *Config
@@ -35,6 +35,7 @@ type session struct {
 	control chan *nats.Msg // jobs and replies, in the order they arrived
 	solves  chan *nats.Msg // apart, so that a flood of them can't push those out
 	subs    []*nats.Subscription
+	jobs    *nats.Subscription // to what the coordinator says to all its workers
 	offline bool
 	denied  bool // the server refuses the credentials or can't be trusted, which was said
 
@@ -42,12 +43,16 @@ type session struct {
 	clocks clocks
 	asks   asks   // requests not answered yet
 	search search // for a coordinator
-	seat   seat   // with it
-	doubts doubts // about who that is
-	work   work   // what the miners are on
-	claims claims // what they found
+	choice chooser
+	nodes  nodes      // that coordinators vouch for
+	left   *departure // nil but while it moves to another coordinator
+	seat   seat       // with it
+	doubts doubts     // about who that is
+	work   work       // what the miners are on
+	claims claims     // what they found
 	cancel canceller
 	meter  meter
+	hashed hashed
 	stats  Stats
 }
 
@@ -58,6 +63,7 @@ func newSession(w *Worker, declared float64) (*session, error) {
 		solves:  make(chan *nats.Msg, 4096),
 		began:   time.Now(),
 		asks:    newAsks(w.cfg.Conn.NewInbox(), rand.Uint64()),
+		choice:  newChooser(w.cfg.Name, w.cfg.Stay, w.cfg.Key == "", rand.N[time.Duration]),
 		stats:   Stats{DeclaredHS: declared},
 	}
 	if err := s.subscribe(s.asks.inbox+".*", s.control); err != nil {
@@ -76,8 +82,8 @@ func (s *session) subscribe(subject string, ch chan *nats.Msg) error {
 
 // close ends the subscriptions; the connection is the caller's.
 func (s *session) close() {
-	for _, sub := range s.subs {
-		_ = sub.Unsubscribe() // fails where the connection is closed, which ended it
+	for _, sub := range append(s.subs, s.jobs) {
+		_ = sub.Unsubscribe() // fails where there is none, or the connection is closed, which ended it
 	}
 }
 
@@ -124,7 +130,9 @@ func (s *session) onTick(now time.Time) error {
 		s.woke(now, away)
 	}
 	s.asks.expire(now)
-	s.meter.count(now, s.dispenser.account().hashes)
+	hashes := s.dispenser.account().hashes
+	s.meter.count(now, hashes)
+	s.hashed.look(now, hashes)
 	if s.cancel.silence(now) {
 		s.log.Debug("no word about the solution, going on")
 		s.dispenser.resume()
@@ -135,6 +143,9 @@ func (s *session) onTick(now time.Time) error {
 	}
 	if !s.search.settled {
 		return s.look(now)
+	}
+	if err := s.choose(now); err != nil {
+		return err
 	}
 	s.doubt(now)
 	if s.seat.wanted {
@@ -147,6 +158,7 @@ func (s *session) onTick(now time.Time) error {
 		if s.seat.unsure {
 			s.askCurrent(now)
 		}
+		s.askNodes(now)
 	}
 	s.resend(now)
 	s.pump(now)
@@ -202,6 +214,7 @@ func (s *session) back(now time.Time) {
 	}
 	s.offline, s.denied = false, false
 	s.afresh(now)
+	s.choice.back(now)
 	s.resend(now)
 }
 
@@ -220,6 +233,7 @@ func (s *session) afresh(now time.Time) {
 	s.seat.unsure = s.seat.taken
 	s.search.due, s.seat.joinDue, s.seat.currentDue = now, now, now
 	s.asks.forget(now)
+	s.choice.vigil.afresh()
 	for _, sol := range s.claims.kept {
 		sol.due = now
 	}
@@ -231,6 +245,9 @@ func (s *session) leave() {
 	now := time.Now()
 	s.onFinds(now)
 	left := true
+	if s.left != nil && !s.offline {
+		s.goodbye(now)
+	}
 	if s.seat.taken && !s.offline {
 		left = !s.progress(now, protocol.KindLeave, func() { left = true })
 	}
@@ -249,7 +266,8 @@ func (s *session) leave() {
 		}
 	}
 	for _, sol := range s.claims.kept {
-		s.log.Error("left before the coordinator stored a block", "height", sol.assignment.job.Height, "hash", sol.hash)
+		s.log.Error("left before the coordinator stored a block", "coordinator", sol.assignment.by.Name,
+			"height", sol.assignment.job.Height, "hash", sol.hash)
 	}
 	s.publish()
 }

@@ -25,8 +25,10 @@ const (
 type Stats struct {
 	State       State
 	Network     string
-	Coordinator string
+	Coordinator string // that it works for
 	Key         string // the coordinator's pinned one
+	Preferred   string // the coordinator that it returns to, empty before it was found
+	Moves       uint64 // from one coordinator to another, returns included
 	Job         protocol.JobID
 	Height      uint32
 	Bits        hashing.Bits

@@ -36,22 +36,31 @@ type work struct {
 	feedDue   time.Time
 }
 
+// isOf says whether the miners are on a job of slot with f.
+func (w *work) isOf(f protocol.Found, slot uint32) bool {
+	return w.current != nil && w.current.by == f && w.current.slot == slot
+}
+
 // over says whether a job is known not to be the newest.
 func (w *work) over(id protocol.JobID) bool { return id.Before(w.latest) || id == w.ended }
 
 func (s *session) sitting() protocol.Sitting {
-	if s.work.current != nil {
-		return s.work.current.sitting()
+	if c := s.work.current; c != nil && c.by == s.seat.with {
+		return c.sitting()
 	}
 	return protocol.Sitting{JobID: s.work.latest, Slot: s.seat.slot}
 }
 
 // onWord acts on what the coordinator says to all its workers.
 func (s *session) onWord(now time.Time, m *nats.Msg) {
-	if !s.genuine(protocol.ToWorkers, m) {
+	if m.Sub != nil && m.Sub != s.jobs {
+		return // of one that was left since
+	}
+	if !genuine(s.seat.with.Key, protocol.ToWorkers, m) {
 		s.unsigned(now)
 		return
 	}
+	s.choice.hear(now)
 	kind, err := protocol.KindOf(m.Data)
 	switch kind {
 	case protocol.KindJob, protocol.KindRefresh:
@@ -124,7 +133,7 @@ func (s *session) isSeated(now time.Time, epoch uint64) bool {
 
 // begin sets the miners to work on a job. Those at work switch without a pause.
 func (s *session) begin(now time.Time, job *protocol.Job, leases []protocol.Lease) {
-	a := &assignment{job: job, slot: s.seat.slot, secret: s.seat.secret, target: job.Target(), started: now}
+	a := &assignment{job: job, by: s.seat.with, slot: s.seat.slot, secret: s.seat.secret, target: job.Target(), started: now}
 	s.work.current, s.work.latest, s.work.waiting = a, job.JobID, false
 	s.work.feeding, s.work.feedDue = false, now
 	s.cancel.start(job)

@@ -25,10 +25,23 @@ type Config struct {
 	// "dev-1a2b3c4d"; empty takes the one that is found, once it is the only one. With
 	// its id, Coordinator and Key nothing has to be found.
 	Network string
-	// Coordinator is the name of the one to work for; empty takes the first found.
+	// Coordinator is the name of the one to work for, which the worker prefers: while
+	// it is silent the worker works for another of the network. Empty takes the first
+	// found.
 	Coordinator string
-	// Key is the coordinator's public nkey; empty pins the first one met.
+	// Key is the coordinator's public nkey; empty pins the first one met. With a key
+	// the worker works for no others but those that this coordinator vouches for, or
+	// one of them does while the worker works for it; without for any that answers.
 	Key string
+	// Stay keeps the worker from working for any other.
+	Stay bool
+	// Known are the nodes that were vouched for when the worker ran last. Only their
+	// network, name and key are looked at.
+	Known []protocol.Node
+	// Nodes, if not nil, is called with all nodes that are vouched for whenever they
+	// have changed: there are further servers to reconnect to and CAs to trust. It is
+	// called from the goroutine that hears the coordinator and should return soon.
+	Nodes func([]protocol.Node)
 	// Name is the worker's own, one token of a subject, see [protocol.CheckName].
 	Name string
 	// Kernel is what every thread runs. GOMAXPROCS should leave room beyond
@@ -64,10 +77,15 @@ func (c *Config) check() error {
 	if c.Key != "" && !nkeys.IsValidPublicKey(c.Key) {
 		return fmt.Errorf("worker: %q is no public nkey", c.Key)
 	}
+	for _, n := range c.Known {
+		if protocol.CheckName(n.Name) != nil || !protocol.IsNetworkID(n.Network) || !nkeys.IsValidPublicKey(n.Key) {
+			return fmt.Errorf("worker: known node %.60q of network %.60q, key %.60q", n.Name, n.Network, n.Key)
+		}
+	}
 	return nil
 }
 
-// Worker mines for one coordinator.
+// Worker mines for a coordinator, one at a time.
 type Worker struct {
 	cfg       Config
 	dispenser *dispenser
