@@ -15,9 +15,12 @@ import (
 const (
 	// maxWaiting bounds the tokens that wait to be traded: each is a door left open.
 	maxWaiting = 1000
-	// keepOver is how long a token that is over and a machine that was revoked are
-	// kept, so that whoever comes with one hears what became of it.
+	// keepOver is how long a token that is over is kept and a machine that was revoked
+	// is listed, so that whoever comes with one hears what became of it.
 	keepOver = 7 * 24 * time.Hour
+	// keepRevoked is how long a revocation is kept: a coordinator that was away for
+	// less and still tells of the machine does not bring it back.
+	keepRevoked = 180 * 24 * time.Hour
 	// page is how many entries a list tells at once, what one message may hold.
 	page = 32
 )
@@ -34,13 +37,19 @@ type token struct {
 	Revoked int64         `json:"revoked,omitempty"`
 }
 
-// machine is the record of one machine that traded a token.
+// machine is the record of one machine that traded a token, here or elsewhere, or of
+// a coordinator that founded a mesh.
 type machine struct {
 	Key     string        `json:"key"`
 	Name    string        `json:"name"`
 	Role    protocol.Role `json:"role"`
 	Joined  int64         `json:"joined"`
 	Revoked int64         `json:"revoked,omitempty"`
+	// Home is the coordinator that others say it joined, empty for this one.
+	Home string `json:"home,omitempty"`
+	// Noted is when others told of its revocation, by the clock here: theirs may be
+	// wrong, and yet it has to be kept.
+	Noted int64 `json:"noted,omitempty"`
 }
 
 // The states of entries, as lists tell them.
@@ -89,15 +98,21 @@ type change struct {
 type book struct {
 	tokens   map[string]token   // by public key
 	machines map[string]machine // by public key
-	names    map[string]string  // of machines that were not revoked, to their key
-	// reserved are the names of this process's own clients, and of the owner's.
+	// names are those of machines that were not revoked, without what tells apart
+	// their processes, and the key of the one machine that has each.
+	names   map[string]string
+	told    int       // machines that others told of
+	changes changeLog // of machines
+	// reserved are the names of this process's own clients, and of the owner's. The
+	// first is the coordinator's.
 	reserved []string
+	self     string // the coordinator's own key on routes, empty where it has none
 }
 
 func newBook(reserved []string) *book {
 	return &book{
 		tokens: map[string]token{}, machines: map[string]machine{}, names: map[string]string{},
-		reserved: reserved,
+		changes: newChangeLog(), reserved: reserved,
 	}
 }
 
@@ -106,17 +121,26 @@ func (b *book) apply(c change) {
 		b.tokens[t.Key] = t
 	}
 	for _, m := range c.machines {
+		b.forget(m.Key)
 		b.machines[m.Key] = m
-		if m.Revoked == 0 {
-			b.names[m.Name] = m.Key
-		} else if b.names[m.Name] == m.Key {
-			delete(b.names, m.Name)
+		if m.Home != "" {
+			b.told++
 		}
+		b.settle(m)
+		b.changes.note(m.Key)
 	}
 	for _, key := range c.dropped {
 		delete(b.tokens, key)
-		delete(b.machines, key)
+		b.forget(key)
+		b.changes.drop(key)
 	}
+}
+
+func (b *book) forget(key string) {
+	if b.machines[key].Home != "" {
+		b.told--
+	}
+	delete(b.machines, key)
 }
 
 // issue makes the token with that public key one that can be traded.
@@ -223,7 +247,7 @@ func (b *book) freeName(wish string) string {
 }
 
 func (b *book) free(name string) bool {
-	if b.names[name] != "" || b.isReserved(name) {
+	if b.names[protocol.MachineOf(name)] != "" || b.isReserved(name) {
 		return false
 	}
 	for key := range b.tokens { // whose joiners have that inbox
@@ -251,7 +275,7 @@ type Identity struct {
 // they may still ask what became of it.
 func (b *book) who(key string) (Identity, bool) {
 	if m, ok := b.machines[key]; ok {
-		return Identity{m.Role, m.Name}, m.Revoked == 0 && !b.isReserved(m.Name)
+		return Identity{m.Role, m.Name}, b.has(m) && !b.isReserved(m.Name)
 	}
 	if _, ok := b.tokens[key]; ok {
 		return Identity{protocol.RoleJoiner, protocol.JoinerName(key)}, true
@@ -265,7 +289,7 @@ func (b *book) who(key string) (Identity, bool) {
 func (b *book) revoke(now time.Time, what string) (change, []protocol.AccessStatus, error) {
 	var c change
 	machines := map[string]bool{}
-	if key := b.names[what]; key != "" {
+	if key := b.names[protocol.MachineOf(what)]; key != "" && b.machines[key].Name == what {
 		machines[key] = true
 	}
 	if _, ok := b.machines[what]; ok {
@@ -289,20 +313,23 @@ func (b *book) revoke(now time.Time, what string) (change, []protocol.AccessStat
 	}
 	for key := range machines {
 		m, ok := b.machines[key]
-		if !ok || m.Revoked != 0 {
+		switch {
+		case !ok || m.Revoked != 0:
 			return change{}, nil, fmt.Errorf("%w: that machine is revoked already", protocol.NotFound)
+		case key == b.self:
+			return change{}, nil, fmt.Errorf("%w: %s is this coordinator itself: another one can revoke it", protocol.Malformed, m.Name)
 		}
-		m.Revoked = now.Unix()
+		m.Revoked = max(now.Unix(), m.Joined)
 		c.machines = append(c.machines, m)
 	}
 	if len(machines) == 0 && tokens == 0 {
 		return change{}, nil, fmt.Errorf("%w: no token or machine %.60q", protocol.NotFound, what)
 	}
-	return c, c.entries(now), nil
+	return c, b.entries(now, &c), nil
 }
 
 // entries are the records of a change as lists tell them.
-func (c *change) entries(now time.Time) (entries []protocol.AccessStatus) {
+func (b *book) entries(now time.Time, c *change) (entries []protocol.AccessStatus) {
 	for _, t := range c.tokens {
 		entries = append(entries, protocol.AccessStatus{
 			ID: TokenID(t.Key), Key: t.Key, Role: t.Role, State: t.state(now), Since: t.Issued, Expires: t.Expires,
@@ -313,7 +340,11 @@ func (c *change) entries(now time.Time) (entries []protocol.AccessStatus) {
 		if m.Revoked != 0 {
 			state = stateRevoked
 		}
-		entries = append(entries, protocol.AccessStatus{Name: m.Name, Key: m.Key, Role: m.Role, State: state, Since: m.Joined})
+		e := protocol.AccessStatus{Name: m.Name, Key: m.Key, Role: m.Role, State: state, Since: m.Joined}
+		if !b.isOwn(m) {
+			e.Home = m.Home
+		}
+		entries = append(entries, e)
 	}
 	return entries
 }
@@ -327,9 +358,11 @@ func (b *book) list(now time.Time, after string) (entries []protocol.AccessStatu
 		all.tokens = append(all.tokens, t)
 	}
 	for _, m := range b.machines {
-		all.machines = append(all.machines, m)
+		if m.Revoked == 0 || m.over() >= now.Add(-keepOver).Unix() {
+			all.machines = append(all.machines, m)
+		}
 	}
-	entries = slices.DeleteFunc(all.entries(now), func(e protocol.AccessStatus) bool { return place(e) <= after })
+	entries = slices.DeleteFunc(b.entries(now, &all), func(e protocol.AccessStatus) bool { return place(e) <= after })
 	slices.SortFunc(entries, func(a, b protocol.AccessStatus) int { return cmp.Compare(place(a), place(b)) })
 	if len(entries) > page {
 		entries = entries[:page]
@@ -344,14 +377,13 @@ func place(e protocol.AccessStatus) string { return fmt.Sprintf("%011d %.20s", e
 
 // prune forgets what has been over for long enough.
 func (b *book) prune(now time.Time) (c change) {
-	before := now.Add(-keepOver).Unix()
 	for key, t := range b.tokens {
-		if t.over() < before {
+		if t.over() < now.Add(-keepOver).Unix() {
 			c.dropped = append(c.dropped, key)
 		}
 	}
 	for key, m := range b.machines {
-		if m.Revoked != 0 && m.Revoked < before {
+		if m.Revoked != 0 && m.over() < now.Add(-keepRevoked).Unix() {
 			c.dropped = append(c.dropped, key)
 		}
 	}
@@ -359,8 +391,15 @@ func (b *book) prune(now time.Time) (c change) {
 	return c
 }
 
-// joined says whether a machine has ever joined, as far as it is remembered.
-func (b *book) joined() bool { return len(b.machines) > 0 }
+// joined says whether a machine has ever joined here, as far as it is remembered.
+func (b *book) joined() bool {
+	for _, m := range b.machines {
+		if b.isOwn(m) && !b.isSelf(m) {
+			return true
+		}
+	}
+	return false
+}
 
 // awaits says whether a token for role can be traded.
 func (b *book) awaits(now time.Time, role protocol.Role) bool {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -24,13 +25,15 @@ const (
 type Keeper struct {
 	store *store.Store
 
+	epoch    uint64       // of the count of changes, another one at each start
 	changing sync.Mutex   // one change is decided and written at a time
 	mu       sync.RWMutex // guards book, and is not held while a disk is waited for
 	book     *book
 }
 
 // OpenKeeper reads the records. Machines never get a name that lets them speak
-// under one of the reserved ones, which are those of the coordinator's own clients.
+// under one of the reserved ones, which are those of the coordinator's own clients:
+// first its own.
 func OpenKeeper(st *store.Store, reserved ...string) (*Keeper, error) {
 	b := newBook(reserved)
 	if err := load(st, tokenKeys, func(t token) { b.apply(change{tokens: []token{t}}) }); err != nil {
@@ -39,7 +42,7 @@ func OpenKeeper(st *store.Store, reserved ...string) (*Keeper, error) {
 	if err := load(st, machineKeys, func(m machine) { b.apply(change{machines: []machine{m}}) }); err != nil {
 		return nil, err
 	}
-	return &Keeper{store: st, book: b}, nil
+	return &Keeper{store: st, book: b, epoch: rand.Uint64()}, nil
 }
 
 func load[T any](st *store.Store, prefix string, add func(T)) error {
@@ -142,9 +145,9 @@ func (k *Keeper) Unused(now time.Time, role protocol.Role) bool {
 func (k *Keeper) Shadowed() (names []string) {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	for name := range k.book.names {
-		if k.book.isReserved(name) {
-			names = append(names, name)
+	for _, key := range k.book.names {
+		if m := k.book.machines[key]; k.book.isReserved(m.Name) && !k.book.isSelf(m) {
+			names = append(names, m.Name)
 		}
 	}
 	return names

@@ -4,11 +4,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,9 +33,68 @@ type Membership struct {
 	Role        protocol.Role `json:"role"`
 	Name        string        `json:"name"`      // the machine's, see protocol.OwnsName
 	Addresses   []string      `json:"addresses"` // HOST:PORT, the likeliest first
-	CA          string        `json:"ca"`        // PEM of the only CA to trust
+	CA          string        `json:"ca"`        // PEM of the CA to trust, beside those of Others
 	Seed        string        `json:"seed"`      // of the machine's own nkey
 	Joined      time.Time     `json:"joined"`
+	// Mesh and Routes are a coordinator's: the public nkey that routes know the one
+	// that it joined by, and where that one and the nodes that it knew are met.
+	Mesh   string   `json:"mesh,omitempty"`
+	Routes []string `json:"routes,omitempty"`
+	// Others are the nodes that the coordinator vouched for, the likeliest first.
+	Others []Other `json:"others,omitempty"`
+}
+
+// Other is another coordinator of the network that a machine may turn to.
+type Other struct {
+	Name      string   `json:"name"`
+	Key       string   `json:"key"`       // its public nkey, which signs jobs
+	CA        string   `json:"ca"`        // PEM
+	Addresses []string `json:"addresses"` // HOST:PORT, the likeliest first
+}
+
+const (
+	// maxOthers bounds the nodes that a membership names.
+	maxOthers = 64
+	// maxPEM bounds the text of a certificate.
+	maxPEM = 4096
+)
+
+// OtherOf returns what a membership keeps of a node that was checked, and false where
+// no machine can connect to it.
+func OtherOf(n *protocol.Node) (Other, bool) {
+	if len(n.CA) == 0 || len(n.Addresses) == 0 {
+		return Other{}, false
+	}
+	ca := pem.EncodeToMemory(&pem.Block{Type: certType, Bytes: n.CA})
+	return Other{Name: n.Name, Key: n.Key, CA: string(ca), Addresses: slices.Clone(n.Addresses)}, true
+}
+
+func (o *Other) check() error {
+	if err := protocol.CheckName(o.Name); err != nil {
+		return err
+	}
+	if !nkeys.IsValidPublicUserKey(o.Key) {
+		return fmt.Errorf("%s: key %.60q", o.Name, o.Key)
+	}
+	if len(o.Addresses) == 0 || len(o.Addresses) > protocol.MaxAddresses {
+		return fmt.Errorf("%s: %d addresses, want 1 to %d", o.Name, len(o.Addresses), protocol.MaxAddresses)
+	}
+	if err := checkAddresses(o.Addresses); err != nil {
+		return fmt.Errorf("%s: %w", o.Name, err)
+	}
+	if len(o.CA) > maxPEM || !x509.NewCertPool().AppendCertsFromPEM([]byte(o.CA)) {
+		return fmt.Errorf("%s: no CA certificate in %d bytes", o.Name, len(o.CA))
+	}
+	return nil
+}
+
+func checkAddresses(addresses []string) error {
+	for _, a := range addresses {
+		if err := protocol.CheckAddress(a); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // LoadMembership reads the file at path. It returns an error that wraps
@@ -79,15 +140,46 @@ func (m *Membership) check() error {
 	if !protocol.IsNetworkID(m.Network) || !nkeys.IsValidPublicKey(m.Key) || len(m.Addresses) == 0 {
 		return errors.New("network, coordinator key or addresses missing or wrong")
 	}
+	if err := m.checkMesh(); err != nil {
+		return err
+	}
 	_, err := m.tls()
 	return err
 }
 
-// URLs returns the addresses for NATS.
+// checkMesh checks what the earliest version of the file did not have.
+func (m *Membership) checkMesh() error {
+	if m.Mesh != "" && !nkeys.IsValidPublicUserKey(m.Mesh) {
+		return fmt.Errorf("mesh key %.60q", m.Mesh)
+	}
+	if len(m.Routes) > protocol.MaxRoutes || len(m.Others) > maxOthers {
+		return fmt.Errorf("%d routes, at most %d, and %d other coordinators, at most %d", len(m.Routes), protocol.MaxRoutes, len(m.Others), maxOthers)
+	}
+	if err := checkAddresses(m.Routes); err != nil {
+		return fmt.Errorf("route: %w", err)
+	}
+	for i := range m.Others {
+		if err := m.Others[i].check(); err != nil {
+			return fmt.Errorf("other coordinator %w", err)
+		}
+	}
+	return nil
+}
+
+// URLs returns the addresses for NATS: those of the coordinator, then those of the
+// others.
 func (m *Membership) URLs() []string {
-	urls := make([]string, len(m.Addresses))
-	for i, a := range m.Addresses {
-		urls[i] = "tls://" + a
+	var urls []string
+	add := func(addresses []string) {
+		for _, a := range addresses {
+			if url := "tls://" + a; !slices.Contains(urls, url) {
+				urls = append(urls, url)
+			}
+		}
+	}
+	add(m.Addresses)
+	for i := range m.Others {
+		add(m.Others[i].Addresses)
 	}
 	return urls
 }
@@ -122,11 +214,25 @@ func (m *Membership) Options(process string) ([]nats.Option, error) {
 }
 
 func (m *Membership) tls() (*tls.Config, error) {
+	pool, err := m.Roots()
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Config{RootCAs: pool, ServerName: ServerName, MinVersion: tls.VersionTLS13}, nil
+}
+
+// Roots returns the CAs to trust: that of the coordinator and those of the others.
+func (m *Membership) Roots() (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM([]byte(m.CA)) {
 		return nil, errors.New("no CA certificate")
 	}
-	return &tls.Config{RootCAs: pool, ServerName: ServerName, MinVersion: tls.VersionTLS13}, nil
+	for i := range m.Others {
+		if !pool.AppendCertsFromPEM([]byte(m.Others[i].CA)) {
+			return nil, fmt.Errorf("no CA certificate of coordinator %s", m.Others[i].Name)
+		}
+	}
+	return pool, nil
 }
 
 // IsMissing says whether err is that there is no such file.

@@ -63,8 +63,12 @@ type EnrolReply struct {
 	// nkey of the one that enrolled it on routes, and where it and the nodes that it
 	// knows are reached there.
 	Mesh   string       `json:"mesh,omitempty"`
-	Routes list[string] `json:"routes,omitempty"`
+	Routes list[string] `json:"routes,omitzero"`
 }
+
+// MaxRoutes is how many routes a coordinator is told when it joins: more are learned
+// from those.
+const MaxRoutes = 16
 
 // Validate implements [Message].
 func (r *EnrolReply) Validate() error {
@@ -77,7 +81,7 @@ func (r *EnrolReply) Validate() error {
 	if err := CheckRole(r.Role); err != nil {
 		return err
 	}
-	if len(r.CA) > 4096 || len(r.Addresses) > MaxAddresses || len(r.Routes) > MaxListed {
+	if len(r.CA) > 4096 || len(r.Addresses) > MaxAddresses || len(r.Routes) > MaxRoutes {
 		return fmt.Errorf("ca of %d bytes, %d addresses, %d routes", len(r.CA), len(r.Addresses), len(r.Routes))
 	}
 	if r.Mesh != "" && !nkeys.IsValidPublicUserKey(r.Mesh) {
@@ -139,6 +143,8 @@ type AccessStatus struct {
 	Name string `json:"name,omitempty"`
 	Key  string `json:"key"`
 	Role Role   `json:"role"`
+	// Home is the coordinator that a machine joined, empty for the one that is asked.
+	Home string `json:"home,omitempty"`
 	// State is waiting, used, expired or revoked for a token, and joined or revoked
 	// for a machine.
 	State   string `json:"state"`

@@ -144,6 +144,10 @@ func use(m Message) {
 		if m.Code == OK {
 			useJob(m.Job)
 		}
+	case *NodesReply:
+		for i := range m.Nodes {
+			_ = m.Nodes[i].Check()
+		}
 	case *Join:
 		own, err := NewExchange()
 		if err != nil {

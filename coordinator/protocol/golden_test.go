@@ -45,6 +45,15 @@ func testStatus() *Status {
 		Next: 3, Stale: 1, Blocks: 4, Refused: map[Code]uint64{HighHash: 2, Malformed: 1},
 		Dropped: []DroppedStatus{{Name: "w9", UntilMS: 1700000060000, Times: 1, Reasons: map[Code]uint64{HighHash: 40, BadMAC: 24}}},
 		Idle:    IdleMS{Validation: 0.5, Write: 3.25, Message: 0.125},
+		Race: Race{
+			Taken: 5, Reorgs: 2, DeepestReorg: 3, LostMS: 125.5, LostHashes: 1882500,
+			Followed: FollowedMS{Count: 5, Median: 4.25, P99: 9.5},
+		},
+		Others: []OtherStatus{{
+			Name: "beta", Key: "UDEF", Height: 8, Chainwork: "00000000000000000000000000000000000000000000000000000000000000ee",
+			HeardMS: 1500, Score: 2.5, UntilMS: 1700000060000, Times: 1, Faults: map[string]uint64{"silent": 2},
+		}},
+		Known: 2,
 	}
 }
 
@@ -134,6 +143,11 @@ var goldens = []struct {
 		Reply: Reply{Kind: KindEnrol, ID: 11}, Name: "rig-1-2", Role: RoleWorker,
 		CA: "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", Addresses: []string{"192.0.2.7:4222", "[2001:db8::7]:4222"},
 	}},
+	{"enrol_reply_coordinator", &EnrolReply{
+		Reply: Reply{Kind: KindEnrol, ID: 11}, Name: "beta", Role: RoleCoordinator,
+		CA: "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", Addresses: []string{"192.0.2.7:4222"},
+		Mesh: pingKey, Routes: []string{"192.0.2.7:6222", "[2001:db8::9]:6222"},
+	}},
 	{"token_new", &TokenAsk{Ask: Ask{KindTokenNew, 12}, Role: RoleObserver, TTLMS: 86_400_000}},
 	{"token_new_reply", &TokenReply{Reply: Reply{Kind: KindTokenNew, ID: 12}, Token: "jbc1-AQ", Entries: []AccessStatus{}}},
 	{"token_list", &TokenAsk{Ask: Ask{KindTokenList, 13}, After: "01700000000 UBCWI2KLQGCGTCHORR6Y"}},
@@ -142,9 +156,21 @@ var goldens = []struct {
 		Entries: []AccessStatus{
 			{ID: "BCWI2KLQ", Key: pingKey, Role: RoleWorker, State: "waiting", Since: 1_700_000_000, Expires: 1_700_086_400},
 			{Name: "rig-1", Key: tokenKey, Role: RoleWorker, State: "joined", Since: 1_700_000_001, Online: 2},
+			{Name: "rig-2", Key: pingKey, Role: RoleWorker, Home: "beta", State: "joined", Since: 1_700_000_001},
 		},
 	}},
 	{"token_revoke", &TokenAsk{Ask: Ask{KindTokenRevoke, 14}, What: "rig-1"}},
+
+	{"nodes", &AskNodes{Ask: Ask{KindNodes, 17}, After: "alpha"}},
+	{"nodes_reply", &NodesReply{Reply: Reply{Kind: KindNodes, ID: 17}, Nodes: []Node{*testNode(), *bareNode()}, After: "gamma"}},
+	{"machines", &AskMachines{Ask: Ask{KindMachines, 18}, Epoch: 0xfedcba9876543210, After: 9}},
+	{"machines_reply", &MachinesReply{
+		Reply: Reply{Kind: KindMachines, ID: 18}, Epoch: 0xfedcba9876543210, After: 11, More: true,
+		Machines: []Machine{
+			{Key: pingKey, Name: "alpha_1", Role: RoleCoordinator, Home: "alpha_1", Joined: 1_700_000_000},
+			{Key: tokenKey, Name: "rig-1", Role: RoleWorker, Home: "beta", Joined: 1_700_000_001, Revoked: 1_700_000_002},
+		},
+	}},
 
 	{"reply_refused", &Reply{Kind: KindShare, ID: 10, Code: BadMAC, Detail: "wrong MAC"}},
 }

@@ -2,7 +2,9 @@ package protocol
 
 import (
 	"crypto/ed25519"
+	"crypto/x509"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/nats-io/nkeys"
@@ -18,14 +20,19 @@ const (
 )
 
 const (
-	// MaxNodes is the most nodes of one reply.
-	MaxNodes = 8
+	// MaxNodes is the most nodes of one reply: four of the largest fit in a message.
+	MaxNodes = 4
 	// MaxMachines is the most machines of one reply.
-	MaxMachines = 48
+	MaxMachines = MaxListed
+	// MaxNodeText is how many bytes all addresses and routes of a node may have
+	// together.
+	MaxNodeText = 1024
 	// maxCA bounds a certificate.
 	maxCA = 1024
 	// meshSeconds bounds times on the wire, in unix seconds.
 	meshSeconds = 1 << 40
+	// MaxSaid bounds when a node can say something, in unix milliseconds.
+	MaxSaid = 1000 * meshSeconds
 )
 
 // Node is what a coordinator of a mesh says of itself, to be passed on by
@@ -76,28 +83,49 @@ func (n *Node) Check() error {
 	if err := CheckName(n.Name); err != nil {
 		return fmt.Errorf("node: %w", err)
 	}
-	if len(n.CA) > maxCA || len(n.Proof) != ed25519.SignatureSize || n.Said < 0 || n.Said > 1000*meshSeconds {
+	if len(n.CA) > maxCA || len(n.Proof) != ed25519.SignatureSize || n.Said < 0 || n.Said > MaxSaid {
 		return fmt.Errorf("node %s: ca of %d bytes, proof of %d, said at %d", n.Name, len(n.CA), len(n.Proof), n.Said)
 	}
-	for _, l := range [][]string{n.Addresses, n.Routes} {
-		if len(l) > MaxAddresses {
-			return fmt.Errorf("node %s: %d addresses, at most %d", n.Name, len(l), MaxAddresses)
-		}
-		for _, a := range l {
-			if err := checkAddress(a); err != nil {
-				return fmt.Errorf("node %s: %w", n.Name, err)
-			}
-		}
+	if err := n.checkAddresses(); err != nil {
+		return fmt.Errorf("node %s: %w", n.Name, err)
 	}
 	key, err := nkeys.FromPublicKey(n.Mesh)
 	if err != nil || key.Verify(n.Proven(), n.Proof) != nil {
 		return fmt.Errorf("node %s: %w", n.Name, ErrProof)
 	}
+	if len(n.CA) > 0 { // last: only its owner can have said it
+		if _, err := x509.ParseCertificate(n.CA); err != nil {
+			return fmt.Errorf("node %s: ca: %w", n.Name, err)
+		}
+	}
 	return nil
 }
 
+func (n *Node) checkAddresses() error {
+	text := 0
+	for _, l := range [][]string{n.Addresses, n.Routes} {
+		if len(l) > MaxAddresses {
+			return fmt.Errorf("%d addresses, at most %d", len(l), MaxAddresses)
+		}
+		for _, a := range l {
+			if err := checkAddress(a); err != nil {
+				return err
+			}
+			text += len(a)
+		}
+	}
+	if text > MaxNodeText {
+		return fmt.Errorf("addresses of %d bytes, at most %d", text, MaxNodeText)
+	}
+	return nil
+}
+
+// CheckAddress says what is wrong with where a server is reached, which has to be
+// HOST:PORT and nothing that a URL reads as more.
+func CheckAddress(a string) error { return checkAddress(a) }
+
 // ErrProof says that a node's record was not made by the owner of its key.
-var ErrProof = fmt.Errorf("not signed by the key that it names")
+var ErrProof = errors.New("not signed by the key that it names")
 
 // AskNodes asks for the nodes that a coordinator knows, its own record first, then
 // by name.
@@ -130,8 +158,11 @@ func (r *NodesReply) Validate() error {
 	if err := r.Reply.Validate(); err != nil || r.Code != OK {
 		return err
 	}
-	if len(r.Nodes) > MaxNodes || len(r.After) > maxName {
-		return fmt.Errorf("%d nodes, after of %d bytes", len(r.Nodes), len(r.After))
+	if len(r.Nodes) > MaxNodes {
+		return fmt.Errorf("%d nodes, at most %d", len(r.Nodes), MaxNodes)
+	}
+	if r.After != "" {
+		return CheckName(r.After)
 	}
 	return nil
 }

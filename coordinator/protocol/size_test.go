@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,13 +35,29 @@ func TestLargestMessages(t *testing.T) {
 	}
 	refusal := head
 	refusal.Detail = strings.Repeat("<", 1000)
+	var nodes []Node
+	for range MaxNodes {
+		nodes = append(nodes, *largestNode(t))
+	}
+	var machines []Machine
+	for range MaxMachines {
+		machines = append(machines, Machine{
+			Key: pingKey, Name: name, Role: RoleCoordinator, Home: name, Joined: meshSeconds, Revoked: meshSeconds,
+		})
+	}
 	for _, m := range []Message{
 		job,
+		&NodesReply{Reply: head, Nodes: nodes, After: name},
+		&AskNodes{Ask: Ask{KindNodes, most}, After: name},
+		&MachinesReply{Reply: head, Epoch: most, After: most, More: true, Machines: machines},
 		&Hold{Kind: KindHold, Coordinator: name, JobID: id, UntilMS: math.MaxInt64, Reason: strings.Repeat("<", 200)},
 		&JoinReply{Reply: head, Epoch: most, Slot: maxSlot - 1, Exchange: make(Bytes, 32), Yours: make(Bytes, 32), Terms: terms, Job: job, Leases: leases},
 		&CurrentReply{Reply: head, Job: job, Leases: leases},
 		&ProgressReply{Reply: head, Current: id, Holding: true, Terms: terms, Leases: leases, Gone: gone},
-		&EnrolReply{Reply: head, Name: name[:MaxMachineName], Role: RoleCoordinator, CA: strings.Repeat("\n", 4096), Addresses: addresses},
+		&EnrolReply{
+			Reply: head, Name: name[:MaxMachineName], Role: RoleCoordinator, CA: strings.Repeat("\n", 4096), Addresses: addresses,
+			Mesh: pingKey, Routes: slices.Repeat(addresses, MaxRoutes/MaxAddresses),
+		},
 		&Progress{Ask: Ask{KindProgress, most}, Sitting: Sitting{id, maxSlot - 1}, Leases: done, Want: most, RateHS: 1.2345678901234567e17},
 		&SyncHeaders{Ask: Ask{KindHeaders, most}, Locator: make([]hashing.Hash, MaxSyncHashes)},
 		&SyncBlocks{Ask: Ask{KindBlocks, most}, Hashes: make([]hashing.Hash, MaxSyncHashes), Offset: MaxSyncBlock - 1},

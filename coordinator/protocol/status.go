@@ -49,11 +49,12 @@ type Status struct {
 	Workers     []WorkerStatus `json:"workers"`
 	// Next is where the next page of workers starts, 0 on the last page.
 	Next uint32 `json:"next,omitempty"`
-	// Stale counts solutions that came after their parent stopped being the tip:
-	// blocks that were found and did not make the chain.
+	// Stale counts the blocks of own workers since the start that lie beside the main
+	// chain now: another's came first, or a reorganisation took them out.
 	Stale uint64 `json:"stale"`
-	// Blocks counts the solutions accepted since the start.
+	// Blocks counts those that lie on it.
 	Blocks uint64 `json:"blocks"`
+	Race   Race   `json:"race"`
 	// Refused counts what was refused, by numeric code.
 	Refused map[Code]uint64 `json:"refused"`
 	Idle    IdleMS          `json:"idle_ms"`
@@ -61,6 +62,64 @@ type Status struct {
 	// a while, or the machines that they are of, by name: on the first page, as many as
 	// fit, 50 at most.
 	Dropped list[DroppedStatus] `json:"dropped"`
+	// Others are the other coordinators that this one knows of: on the first page, as
+	// many as fit, those that it ignores last. Known is how many there are,
+	// told there too.
+	Others list[OtherStatus] `json:"others"`
+	Known  int               `json:"others_known"`
+}
+
+// StaleRate is the share of the blocks of own workers that did not make the main
+// chain.
+func (s *Status) StaleRate() float64 {
+	if s.Stale == 0 {
+		return 0
+	}
+	return float64(s.Stale) / float64(s.Stale+s.Blocks)
+}
+
+// Race is what racing with other coordinators came to since the start.
+type Race struct {
+	// Taken counts the blocks of others that came to the main chain.
+	Taken uint64 `json:"taken"`
+	// Reorgs counts the changes of the main chain that blocks left it by, the most at
+	// once being DeepestReorg.
+	Reorgs       uint64 `json:"reorgs"`
+	DeepestReorg uint32 `json:"deepest_reorg"`
+	// LostMS is how long the workers hashed in vain, or waited: at each change of the
+	// tip, from what was first heard of it, be it the solution, to the next job's
+	// departure. LostHashes is what all of them could have hashed meanwhile at the
+	// rates that they declared. While there are no workers nothing is lost.
+	LostMS     float64 `json:"lost_ms"`
+	LostHashes float64 `json:"lost_hashes"`
+	// Followed tells of the moves to blocks of other coordinators whose solutions were
+	// heard: how long they took, from the solution to the next job's departure.
+	Followed FollowedMS `json:"followed_ms"`
+}
+
+// FollowedMS is how many moves there were, and of the last 1,000 the median and the
+// 99th percentile in ms.
+type FollowedMS struct {
+	Count  uint64  `json:"count"`
+	Median float64 `json:"median"`
+	P99    float64 `json:"p99"`
+}
+
+// OtherStatus is another coordinator as one knows it.
+type OtherStatus struct {
+	Name string `json:"name"`
+	Key  string `json:"key"` // its public nkey
+	// Height and Chainwork are what it says of its chain.
+	Height    uint32 `json:"height"`
+	Chainwork string `json:"chainwork"` // 64 hex digits
+	HeardMS   int64  `json:"heard_ms"`  // since it was last heard
+	// Score is what is held against it: at 10 it is ignored for a while, after which
+	// it starts from 0.
+	Score   float64 `json:"score"`
+	UntilMS int64   `json:"ignored_until_ms"` // since 1970, 0 when it is not ignored
+	Times   int     `json:"ignored_times"`
+	// Faults counts by name what it did wrong.
+	Faults map[string]uint64 `json:"faults"`
 }
 
 // DroppedStatus is a worker that is not listened to.
