@@ -33,15 +33,23 @@ const (
 // ErrOtherBranch says that a branch is not the one that passed before.
 var ErrOtherBranch = errors.New("other headers than before")
 
-// Branch returns an empty branch on a block that is known.
-func (c *Chain) Branch(on hashing.Hash) (*Branch, bool) {
+// Branch returns an empty branch on a block that is known. The error is a
+// [RuleError]: [RuleOrphan] where it is not, [RuleInvalidAncestor] where it is
+// invalid, [RuleFinality] or [RuleCheckpoint] where the main chain is final above it.
+func (c *Chain) Branch(on hashing.Hash) (*Branch, error) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	n := c.nodes.get(on)
-	if n == nil || n.invalid {
-		return nil, false
+	switch {
+	case n == nil:
+		return nil, broken(RuleOrphan, 0, "no block %s", on)
+	case n.invalid:
+		return nil, broken(RuleInvalidAncestor, n.height+1, "block %s is invalid", on)
 	}
-	return &Branch{params: c.params, fork: n, tip: n}, true
+	if err := c.params.checkDepth(n, c.tip()); err != nil {
+		return nil, err
+	}
+	return &Branch{params: c.params, fork: n, tip: n}, nil
 }
 
 // Again returns an empty branch on the same block, which takes the headers that b

@@ -12,9 +12,9 @@ import (
 
 func branchOn(t *testing.T, c *Chain, on hashing.Hash) *Branch {
 	t.Helper()
-	b, ok := c.Branch(on)
-	if !ok {
-		t.Fatalf("no branch on %s", on)
+	b, err := c.Branch(on)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return b
 }
@@ -69,8 +69,8 @@ func TestBranch(t *testing.T) {
 	if err := b.Again().Add(headers[:1], time.Unix(int64(headers[0].Time()), 0).Add(-3*time.Hour)); !errors.Is(err, RuleTimeTooNew) {
 		t.Errorf("early: %v, want %v", err, RuleTimeTooNew)
 	}
-	if _, ok := c.Branch(hashing.Hash{1}); ok {
-		t.Error("a branch on an unknown block")
+	if _, err := c.Branch(hashing.Hash{1}); !errors.Is(err, RuleOrphan) {
+		t.Errorf("a branch on an unknown block: %v, want %v", err, RuleOrphan)
 	}
 }
 

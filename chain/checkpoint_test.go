@@ -156,6 +156,9 @@ func TestFinalityDepth(t *testing.T) {
 			main := append([]*chaintest.Block{h.Genesis}, h.Branch(h.Genesis, int(height))...)
 			h.Accept(main[1:]...)
 			branch := h.Branch(main[fork], int(height-fork)+1)
+			if _, err := h.Chain.Branch(main[fork].Hash()); errors.Is(err, chain.RuleFinality) != (height-fork > depth) {
+				t.Errorf("tip %d: headers on %d: %v", height, fork, err)
+			}
 			if height-fork > depth {
 				h.Reject(branch[0], chain.RuleFinality)
 				if _, known := h.Chain.Lookup(branch[0].Hash()); known {

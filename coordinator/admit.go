@@ -79,9 +79,14 @@ func (c *Coordinator) answerEnrol(msg *nats.Msg) error {
 		return c.refuseAdmit(msg, err)
 	}
 	c.log.Info("machine joined", "machine", who.Name, "role", who.Role, "token", id)
-	c.respond(msg, &protocol.EnrolReply{
+	reply := &protocol.EnrolReply{
 		Reply: accepted(&enrol.Ask), Name: who.Name, Role: who.Role, CA: a.Certs.CA(), Addresses: a.Addresses,
-	})
+	}
+	if who.Role == protocol.RoleCoordinator && c.node != nil {
+		reply.Mesh, reply.Routes = c.meshKey(), c.routesToTell()
+	}
+	c.respond(msg, reply)
+	c.tellBook()
 	return nil
 }
 
@@ -108,12 +113,16 @@ func (c *Coordinator) answerAdmin(msg *nats.Msg) error {
 	case protocol.KindTokenRevoke:
 		if reply.Entries, err = a.Keeper.Revoke(now, ask.What); err == nil {
 			for _, e := range reply.Entries {
-				a.Broker.DisconnectKey(e.Key)
+				c.cutOff(e.Key, e.Role)
 				if e.ID != "" {
 					c.log.Info("token revoked", "token", e.ID, "role", e.Role)
 				} else {
 					c.log.Info("machine revoked", "machine", e.Name, "role", e.Role)
 				}
+			}
+			c.tellBook()
+			if err := c.machinesChanged(now); err != nil {
+				return err
 			}
 		}
 	}

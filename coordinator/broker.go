@@ -27,7 +27,9 @@ type BrokerConfig struct {
 	Name   string
 	// Secure keeps strangers out. Without it whoever can connect may do anything.
 	Secure *Secure
-	Log    *slog.Logger
+	// Mesh has the server meet those of other coordinators; nil for none.
+	Mesh *Mesh
+	Log  *slog.Logger
 }
 
 const (
@@ -37,8 +39,9 @@ const (
 	// as long as they stand.
 	loginTime = 2 * time.Second
 	// plainTime is how long the server waits for a client that begins with TLS
-	// before it speaks first, as other clients expect.
-	plainTime = 50 * time.Millisecond
+	// before it speaks first, as other clients expect. One on a machine whose cores
+	// are all busy may need a while.
+	plainTime = 500 * time.Millisecond
 	// maxSubs is far more than any client of ours subscribes to.
 	maxSubs = 64
 	// maxConns bounds connections of all kinds, strangers included, well over a fleet
@@ -53,6 +56,7 @@ type Broker struct {
 	server *server.Server
 	secure bool
 	gate   *gate
+	mesh   *mesh // nil for none
 }
 
 // ListenError says why the embedded server can't listen where it was told to.
@@ -71,7 +75,7 @@ var ErrNotLoopback = errors.New("not a loopback address, and no credentials keep
 
 // StartBroker starts a NATS server. The error is a [*ListenError] when the address
 // is taken, or not loopback while there are no credentials.
-func StartBroker(cfg BrokerConfig) (*Broker, error) {
+func StartBroker(cfg BrokerConfig) (broker *Broker, err error) {
 	host, port, err := splitListen(cfg.Listen)
 	if err == nil && cfg.Secure == nil && !IsLoopback(host) {
 		err = ErrNotLoopback
@@ -87,7 +91,7 @@ func StartBroker(cfg BrokerConfig) (*Broker, error) {
 	}
 	gate := newGate(cfg.Secure, cfg.Log)
 	opts := &server.Options{
-		ServerName: "jbc-" + cfg.Name,
+		ServerName: serverName(cfg.Name),
 		Host:       host, Port: port,
 		MaxPending: access.MaxPending, MaxPayload: access.MaxPayload, MaxConn: maxConnections(),
 		PingInterval: access.PingInterval, MaxPingsOut: access.MaxPings,
@@ -105,6 +109,18 @@ func StartBroker(cfg BrokerConfig) (*Broker, error) {
 		opts.NoSystemAccount = true
 		opts.Cluster.NoAdvertise = true // machines know where to come back to; a bridge's address only costs them time
 	}
+	var joint *mesh
+	if cfg.Mesh != nil {
+		if joint, err = openMesh(*cfg.Mesh, cfg.Name, cfg.Secure != nil, cfg.Log); err != nil {
+			return nil, err
+		}
+		defer func() {
+			if err != nil {
+				joint.end()
+			}
+		}()
+		joint.options(opts)
+	}
 	s, err := server.NewServer(opts)
 	if err != nil {
 		return nil, fmt.Errorf("embedded nats-server: %w", err)
@@ -116,7 +132,10 @@ func StartBroker(cfg BrokerConfig) (*Broker, error) {
 		s.Shutdown()
 		return nil, &ListenError{cfg.Listen, fmt.Errorf("not ready after %v", brokerReady)}
 	}
-	return &Broker{server: s, secure: cfg.Secure != nil, gate: gate}, nil
+	if joint != nil {
+		joint.run(s)
+	}
+	return &Broker{server: s, secure: cfg.Secure != nil, gate: gate, mesh: joint}, nil
 }
 
 func splitListen(listen string) (host string, port int, err error) {
@@ -193,11 +212,22 @@ func (b *Broker) DisconnectKey(key string) {
 // client says of itself.
 func (b *Broker) Refuse(name string, until time.Time) { b.gate.refuse(name, until) }
 
-// Online counts the connections that were made with a key.
-func (b *Broker) Online(key string) int { return b.gate.online(key) }
+// Online counts the connections that were made with a key, routes included.
+func (b *Broker) Online(key string) int {
+	online := b.gate.online(key)
+	for _, r := range b.Routes() {
+		if r.Key == key {
+			online++
+		}
+	}
+	return online
+}
 
 // Stop closes every connection and waits for the server's end.
 func (b *Broker) Stop() {
+	if b.mesh != nil {
+		b.mesh.end()
+	}
 	b.server.Shutdown()
 	b.server.WaitForShutdown()
 }

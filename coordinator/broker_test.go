@@ -31,7 +31,7 @@ func startSecureBroker(t *testing.T) *secureBroker {
 	return startSecureBrokerWith(t, testLog(t))
 }
 
-func startSecureBrokerWith(t *testing.T, log *slog.Logger) *secureBroker {
+func startSecureBrokerWith(t *testing.T, log *slog.Logger, settings ...func(*BrokerConfig)) *secureBroker {
 	t.Helper()
 	st, err := store.Open(store.Options{Dir: "node", Network: "dev-1a2b3c4d", FS: vfs.NewMem()})
 	if err != nil {
@@ -45,10 +45,13 @@ func startSecureBrokerWith(t *testing.T, log *slog.Logger) *secureBroker {
 	if b.certs, err = access.OpenCerts(filepath.Join(t.TempDir(), "tls"), nil, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	b.Broker, err = StartBroker(BrokerConfig{Listen: "127.0.0.1:0", Name: "test", Log: log, Secure: &Secure{
+	cfg := BrokerConfig{Listen: "127.0.0.1:0", Name: "test", Log: log, Secure: &Secure{
 		TLS: b.certs.Config(), Keeper: b.keeper, Owner: publicKey(t, b.owner), Subjects: farmSubjects, Coordinator: alpha,
-	}})
-	if err != nil {
+	}}
+	for _, set := range settings {
+		set(&cfg)
+	}
+	if b.Broker, err = StartBroker(cfg); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.Stop)

@@ -40,6 +40,9 @@ type Config struct {
 	// Version is the program's, for people.
 	Version string
 	Log     *slog.Logger
+	// Clock, if not nil, tells the time instead of [time.Now]: by it blocks are made
+	// and judged.
+	Clock func() time.Time
 	// Refuse, if not nil, has the NATS server refuse a worker until then, or with
 	// Access a machine: it sent too much that is bad, and is not listened to either.
 	Refuse func(name string, until time.Time)
@@ -48,6 +51,8 @@ type Config struct {
 	Unlimited bool
 	// Access, if not nil, lets machines join.
 	Access *Access
+	// Node, if not nil, makes the coordinator a node of a mesh.
+	Node *NodeConfig
 	// Machines says that the server ties the names of processes to machines, as that
 	// of another coordinator does where machines join; with Access it is so anyway.
 	Machines bool
@@ -61,23 +66,21 @@ type Coordinator struct {
 	publicKey string
 	signer    *protocol.Signer
 	others    *others
+	node      *meshSelf // nil where it is in no mesh
 	ready     chan struct{}
 	wake      chan struct{} // the schedule changed: look at the clock again
 
-	mu      sync.Mutex // guards what follows, and the order of accepting and announcing
-	farm    *farm
-	limits  *limits
-	guests  *guests
-	pace    pace
-	counted counts
-	behind  bool // others have a chain that is much longer, which is being fetched
+	mu     sync.Mutex // guards what follows, and the order of accepting and announcing
+	farm   *farm
+	limits *limits
+	guests *guests
+	pace   pace
+	races  races
+	behind bool // others have a chain that is much longer, which is being fetched
 	// announced is the last tip that was taken from others and told to all.
 	announced hashing.Hash
 	waiting   sync.WaitGroup // solutions whose write is not synced yet
 }
-
-// counts are what a coordinator counts since its start.
-type counts struct{ blocks, stale uint64 }
 
 // New checks cfg. It starts nothing.
 func New(cfg Config) (*Coordinator, error) {
@@ -101,12 +104,21 @@ func New(cfg Config) (*Coordinator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("coordinator: %w", err)
 	}
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
 	each := ofProcess
 	if cfg.Machines = cfg.Machines || cfg.Access != nil; cfg.Machines {
 		each = ofMachine
 	}
+	var node *meshSelf
+	if cfg.Node != nil {
+		if node, err = newMeshSelf(&cfg, publicKey); err != nil {
+			return nil, fmt.Errorf("coordinator: %w", err)
+		}
+	}
 	return &Coordinator{
-		cfg: cfg, log: cfg.Log, publicKey: publicKey, signer: signer,
+		cfg: cfg, log: cfg.Log, publicKey: publicKey, signer: signer, node: node,
 		subjects: protocol.NewSubjects(cfg.Params.ID()),
 		limits:   newLimits(each),
 		guests:   newGuests(),
@@ -129,7 +141,10 @@ func (c *Coordinator) Network() string { return c.cfg.Params.ID() }
 // can't go on: the store failed, or the name is taken. When it returns, all it
 // started has ended, and every block that it acknowledged is on the disk.
 func (c *Coordinator) Run(ctx context.Context) error {
-	if err := c.begin(time.Now()); err != nil {
+	if err := c.begin(c.cfg.Clock()); err != nil {
+		return err
+	}
+	if err := c.beginNode(time.Now()); err != nil {
 		return err
 	}
 	running, stop := context.WithCancelCause(ctx)
@@ -150,7 +165,7 @@ func (c *Coordinator) Run(ctx context.Context) error {
 
 	var tasks sync.WaitGroup
 	for _, task := range []func(context.Context) error{
-		c.keepTime, c.watchStore, c.watchLink, c.advertise, c.tendCerts, c.lookAround, c.synchronise,
+		c.keepTime, c.watchStore, c.watchLink, c.advertise, c.tendCerts, c.lookAround, c.synchronise, c.exchange,
 		func(ctx context.Context) error { return c.serve(ctx, subs.blocks, maxAnnounced, c.hearBlock) },
 		func(ctx context.Context) error { return c.serveWorkers(ctx, subs.asks, maxAsk, c.answerAsk) },
 		func(ctx context.Context) error { return c.serve(ctx, subs.gets, maxGet, c.answerGet) },
@@ -216,11 +231,11 @@ func (c *Coordinator) keepTime(ctx context.Context) error {
 		case <-timer.C:
 		case <-c.wake:
 		}
-		next, err := c.tick(time.Now())
+		next, err := c.tick(c.cfg.Clock())
 		if err != nil {
 			return err
 		}
-		timer.Reset(min(time.Until(next), tickTime))
+		timer.Reset(min(next.Sub(c.cfg.Clock()), tickTime))
 	}
 }
 
@@ -254,6 +269,7 @@ func (c *Coordinator) advance(now time.Time) error {
 	switch {
 	case errors.As(err, &hold):
 		c.publishHold(now, hold)
+		c.noteMove(time.Now(), c.farm.hold.Prev)
 		return nil
 	case err != nil:
 		return fmt.Errorf("template: %w", err)
@@ -263,7 +279,8 @@ func (c *Coordinator) advance(now time.Time) error {
 		return err
 	}
 	c.publish(c.subjects.Job(c.cfg.Name), protocol.ToWorkers, &started.Job)
-	c.farm.Book(now, started) // who answers sooner waits for c.mu
+	defer c.noteMove(time.Now(), started.Prev) // as of now, and after what is urgent
+	c.farm.Book(now, started)                  // who answers sooner waits for c.mu
 	select {
 	case c.wake <- struct{}{}:
 	default:

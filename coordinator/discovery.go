@@ -44,11 +44,12 @@ type moment struct {
 	version string
 	tip     chain.Tip
 	workers int
+	book    string // of nodes and machines, empty in no mesh
 }
 
 // moment returns what there is now.
 func (c *Coordinator) moment() moment {
-	m := moment{version: c.cfg.Version, tip: c.cfg.Chain.Tip()}
+	m := moment{version: c.cfg.Version, tip: c.cfg.Chain.Tip(), book: c.bookText()}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.farm != nil { // it has begun
@@ -84,6 +85,9 @@ func (d *discovery) identityNow() micro.ServiceIdentity {
 	now.Metadata[protocol.MetaTip] = m.tip.Hash.String()
 	now.Metadata[protocol.MetaWork] = m.tip.Work.String()
 	now.Metadata[protocol.MetaWorkers] = strconv.Itoa(m.workers)
+	if m.book != "" {
+		now.Metadata[protocol.MetaBook] = m.book
+	}
 	return now
 }
 

@@ -28,12 +28,17 @@ const (
 	// a while.
 	joinRate  = 8
 	joinBurst = 16
+	// And questions for the nodes of the mesh, whose answers are the longest: all pages
+	// of a mesh of a hundred after joining, and now and then from then on.
+	nodeRate  = 1
+	nodeBurst = 32
 	// A name that was never heard starts with these, and all such names together
 	// may not come faster than that: nobody gets round the limits by inventing names.
 	// The burst is a fleet of 16,384 that comes back at once.
 	requestStart  = 80
 	shareStart    = 16
 	joinStart     = 4
+	nodeStart     = 8
 	newcomerRate  = 50
 	newcomerBurst = 1 << 14
 )
@@ -44,6 +49,7 @@ type measure struct {
 	requests, requestBurst, requestStart float64
 	shares, shareBurst, shareStart       float64
 	joins, joinBurst, joinStart          float64
+	nodes, nodeBurst, nodeStart          float64
 }
 
 // The measures. A machine that proves who it is has one for all its processes, which
@@ -55,11 +61,13 @@ var (
 		requests: requestRate, requestBurst: requestBurst, requestStart: requestStart,
 		shares: shareRate, shareBurst: shareBurst, shareStart: shareStart,
 		joins: joinRate, joinBurst: joinBurst, joinStart: joinStart,
+		nodes: nodeRate, nodeBurst: nodeBurst, nodeStart: nodeStart,
 	}
 	ofMachine = measure{
 		requests: 4 * requestRate, requestBurst: 4 * requestBurst, requestStart: 16 * requestStart,
 		shares: 4 * shareRate, shareBurst: 4 * shareBurst, shareStart: 16 * shareStart,
 		joins: 4 * joinRate, joinBurst: 4 * joinBurst, joinStart: 16 * joinStart,
+		nodes: 4 * nodeRate, nodeBurst: 4 * nodeBurst, nodeStart: 16 * nodeStart,
 	}
 )
 
@@ -123,6 +131,7 @@ type standing struct {
 	requests bucket
 	shares   bucket
 	joins    bucket
+	nodes    bucket
 	bad      float64 // as of badAt
 	badAt    time.Time
 	reasons  map[protocol.Code]uint64 // of the score, since the last drop
@@ -195,6 +204,8 @@ func (l *limits) AdmitKind(now time.Time, name, kind string) bool {
 		return s.shares.take(now, l.each.shares, l.each.shareBurst)
 	case kind == protocol.KindJoin:
 		return s.joins.take(now, l.each.joins, l.each.joinBurst)
+	case kind == protocol.KindNodes:
+		return s.nodes.take(now, l.each.nodes, l.each.nodeBurst)
 	}
 	return true
 }
@@ -211,6 +222,7 @@ func (l *limits) enter(now time.Time, name string) *standing {
 		requests: bucket{l.each.requestStart, now},
 		shares:   bucket{l.each.shareStart, now},
 		joins:    bucket{l.each.joinStart, now},
+		nodes:    bucket{l.each.nodeStart, now},
 		in:       l.innocent,
 	}
 	s.at = s.in.PushBack(s)

@@ -233,6 +233,13 @@ func TestFullStatus(t *testing.T) {
 		st := &protocol.Status{
 			Network: strings.Repeat("n", 41), Chainwork: strings.Repeat("f", 64), Coordinator: strings.Repeat("c", 32),
 			Key: strings.Repeat("U", 56), Version: text, Refused: refused, Dropped: droppedStatus(drops),
+			Race: protocol.Race{
+				Taken: 1 << 63, Reorgs: 1 << 63, DeepestReorg: 1 << 31, LostMS: 1.2345678901234567e17, LostHashes: 1.2345678901234567e17,
+				Followed: protocol.FollowedMS{Count: 1 << 63, Median: 1.2345678901234567e17, P99: 1.2345678901234567e17},
+			},
+		}
+		if from == 0 {
+			st.Others = hostileOthers()
 		}
 		for i := from; i < workers; i++ {
 			if len(st.Workers) == statusWorkers {
@@ -252,6 +259,9 @@ func TestFullStatus(t *testing.T) {
 		reply := protocol.StatusReply{Reply: protocol.Reply{Kind: protocol.KindStatus, ID: 1 << 63}, Status: st}
 		if n := len(protocol.Encode(&reply)); n > protocol.MaxMessage {
 			t.Fatalf("a page of %d bytes, at most %d", n, protocol.MaxMessage)
+		}
+		if from == 0 && (len(st.Others) < 5 || len(st.Others) > protocol.MaxListed || st.Known != 512) {
+			t.Fatalf("%d others of %d", len(st.Others), st.Known)
 		}
 		if len(st.Workers) == 0 || len(st.Dropped) == 0 {
 			t.Fatalf("page from %d: %d workers, %d dropped", from, len(st.Workers), len(st.Dropped))

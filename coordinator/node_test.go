@@ -66,6 +66,8 @@ type nodeConfig struct {
 	// access, where it is given, makes what lets machines join, with the server that
 	// the node connects to.
 	access func(*node) *Access
+	// mesh, where it is given, makes it a node of a mesh.
+	mesh *NodeConfig
 }
 
 // node is a running coordinator on its store.
@@ -162,7 +164,7 @@ func openNode(t *testing.T, cfg nodeConfig) *node {
 	n.Coordinator, err = New(Config{
 		Params: cfg.params, Name: cfg.name, Chain: n.chain, Store: n.store, JobsDir: cfg.jobs, Conn: n.conn, Key: cfg.key,
 		PayScript: payScript, Data: "data of " + cfg.name, Version: "test", Log: cfg.log,
-		Unlimited: cfg.unlimited, Refuse: cfg.refuse, Access: admits,
+		Unlimited: cfg.unlimited, Refuse: cfg.refuse, Access: admits, Node: cfg.mesh,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -75,6 +76,7 @@ func (c *Coordinator) hearBlock(msg *nats.Msg) error {
 			poke(c.others.news)
 		}
 	})
+	c.hear(now, said.Hash)
 	return nil
 }
 
@@ -84,15 +86,18 @@ func (c *Coordinator) meetAsker(said []byte) {
 	if len(said) == 0 || len(said) > maxAnnounced {
 		return
 	}
-	name := string(said)
+	name, book, _ := strings.Cut(string(said), " ") // what follows a name is its book, which changed
 	if protocol.CheckName(name) != nil || name == c.cfg.Name {
 		return
 	}
-	c.others.with(func(t *peers.Table) {
-		if _, met := t.Peer(name); !met {
-			poke(c.others.look)
-		}
-	})
+	var peer peers.Peer
+	var met bool
+	c.others.with(func(t *peers.Table) { peer, met = t.Peer(name) })
+	if !met {
+		poke(c.others.look)
+		return
+	}
+	c.hearBook(peer.Name, peer.Key, book)
 }
 
 // lookAround asks who is there: when this coordinator can be asked itself, when
@@ -131,7 +136,9 @@ func (c *Coordinator) meetOthers(now time.Time, found []protocol.Found) {
 			if tip.Work.UnmarshalText([]byte(f.Work)) != nil {
 				tip.Work = chain.Work{} // an older version, which does not say
 			}
-			t.Heard(now, f.Name, f.Key, tip)
+			if t.Heard(now, f.Name, f.Key, tip) {
+				c.hearBook(f.Name, f.Key, f.Book)
+			}
 		}
 		t.Forget(now)
 	})

@@ -170,6 +170,14 @@ func (r *roster) Live(now time.Time) []*slot {
 	return r.sorted(func(s *slot) bool { return now.Sub(s.heard) < leaseTime })
 }
 
+// DeclaredHS returns the rate that all slots together declared.
+func (r *roster) DeclaredHS() (rate float64) {
+	for _, s := range r.slots {
+		rate += s.worker.DeclaredHS
+	}
+	return rate
+}
+
 // Of returns a worker's slots, the oldest first.
 func (r *roster) Of(worker string) []*slot { return slices.Clone(r.byName[worker]) }
 

@@ -95,7 +95,7 @@ func (c *Coordinator) refuseOversized(msg *nats.Msg, limit int) {
 
 // answerAsk answers a worker.
 func (c *Coordinator) answerAsk(msg *nats.Msg) error {
-	now, from := time.Now(), senderOf(msg)
+	now, from := c.cfg.Clock(), senderOf(msg)
 	kind, err := protocol.KindOf(msg.Data)
 	if err != nil {
 		c.refuse(msg, err)
@@ -124,6 +124,8 @@ func (c *Coordinator) answerAsk(msg *nats.Msg) error {
 		})
 	case protocol.KindSolution:
 		return c.answerSolution(now, from, msg)
+	case protocol.KindNodes:
+		c.answerNodes(msg)
 	default:
 		c.refuse(msg, fmt.Errorf("%w: %q", protocol.UnknownKind, kind))
 	}
@@ -261,13 +263,14 @@ func (c *Coordinator) answerSolution(now time.Time, from sender, msg *nats.Msg) 
 // taken at once: its finder may not live to send it. One that names an own job
 // falsely, and yet stopped workers, is rejected aloud.
 func (c *Coordinator) hearSolved(msg *nats.Msg) error {
-	now := time.Now()
+	now := c.cfg.Clock()
 	var solved protocol.Solved
 	if err := protocol.Decode(msg.Data, &solved); err != nil {
 		c.refuse(msg, err)
 		return nil
 	}
 	if solved.Coordinator != c.cfg.Name {
+		c.hearOther(time.Now(), solved.Header)
 		return nil // its own coordinator says what it is worth
 	}
 	c.mu.Lock()

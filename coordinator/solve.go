@@ -30,6 +30,7 @@ func (c *Coordinator) solve(now time.Time, p protocol.Place, worker string) (*so
 	if _, known := c.cfg.Chain.Lookup(header.Prev()); !known {
 		return nil, fmt.Errorf("%w: its parent, found before a restart, has not come yet", protocol.Busy)
 	}
+	arrived := time.Now().Add(-c.cfg.Clock().Sub(now))
 	block := j.Block(p)
 	accepted, err := c.cfg.Chain.Accept(block, now)
 	var broken *chain.RuleError
@@ -43,7 +44,7 @@ func (c *Coordinator) solve(now time.Time, p protocol.Place, worker string) (*so
 	case err != nil:
 		return nil, errFault{err}
 	}
-	validated := time.Since(now)
+	validated := time.Since(arrived)
 	hash := header.Hash()
 	c.farm.Accepted(j, hash)
 	s := &solved{hash: hash, height: j.Height, stored: accepted.Wait}
@@ -51,15 +52,16 @@ func (c *Coordinator) solve(now time.Time, p protocol.Place, worker string) (*so
 	case chain.Known:
 		s.known = true
 	case chain.Side:
-		c.counted.stale++
+		c.races.Found(hash, j.Height, false)
 		c.log.Info("late solution kept as a side block", "height", j.Height, "hash", hash, "worker", worker)
 	default:
-		c.counted.blocks++
+		c.races.Heard(arrived, hash, false)
+		c.races.Found(hash, j.Height, true)
 		if err := c.advance(now); err != nil {
 			return nil, errFault{err}
 		}
-		cost := c.pace.Add(validated, time.Since(now)-validated)
-		s.stored = c.announceOnce(now, accepted, j.Height, header, worker, cost)
+		cost := c.pace.Add(validated, time.Since(arrived)-validated)
+		s.stored = c.announceOnce(arrived, accepted, j.Height, header, worker, cost)
 	}
 	return s, nil
 }

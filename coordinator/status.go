@@ -1,10 +1,12 @@
 package coordinator
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 
 	"github.com/jbcnet/jbc/chain"
 	"github.com/jbcnet/jbc/chain/store"
+	"github.com/jbcnet/jbc/coordinator/peers"
 	"github.com/jbcnet/jbc/coordinator/protocol"
 	"github.com/jbcnet/jbc/hashing"
 )
@@ -19,9 +22,10 @@ import (
 // What a page of the status lists: together with all else in a reply it fits in a
 // message, and so does the largest worker that there can be.
 const (
-	statusBytes  = protocol.MaxMessage / 2 // of workers
-	droppedBytes = protocol.MaxMessage / 4 // of those that are dropped
-	statusLeases = 16                      // of one worker
+	statusBytes  = protocol.MaxMessage * 3 / 4 // of workers, dropped ones and others together
+	droppedBytes = protocol.MaxMessage / 4     // of those that are dropped
+	othersBytes  = protocol.MaxMessage / 4     // of other coordinators
+	statusLeases = 16                          // of one worker
 	// statusWorkers is how many are looked at, which is done under the lock; they take
 	// some 250 bytes each.
 	statusWorkers = 48
@@ -50,6 +54,9 @@ func (c *Coordinator) answerGet(msg *nats.Msg) error {
 		c.mu.Lock()
 		st := c.status(time.Now(), get.From)
 		c.mu.Unlock()
+		if get.From == 0 {
+			c.others.with(func(t *peers.Table) { st.Others = othersStatus(time.Now(), t.All(time.Now())) })
+		}
 		fitStatus(st)
 		c.respond(msg, &protocol.StatusReply{Reply: accepted(&get.Ask), Status: st})
 		return nil
@@ -71,7 +78,7 @@ func (c *Coordinator) status(now time.Time, from uint32) *protocol.Status {
 		Network: c.cfg.Params.ID(), Height: tip.Height, Tip: tip.Hash, TipTime: tip.Header.Time(),
 		Chainwork: tip.Work.String(), Coordinator: c.cfg.Name, Key: c.publicKey, Version: c.cfg.Version,
 		Holding: c.farm.hold != nil, Workers: []protocol.WorkerStatus{},
-		Stale: c.counted.stale, Blocks: c.counted.blocks,
+		Stale: c.races.owned - c.races.main, Blocks: c.races.main, Race: c.races.Status(),
 		Refused: maps.Clone(c.farm.refused), Idle: c.pace.Average(),
 	}
 	st.Bits, _ = c.cfg.Chain.NextBits(tip.Hash)
@@ -91,26 +98,50 @@ func (c *Coordinator) status(now time.Time, from uint32) *protocol.Status {
 	return st
 }
 
-// fitStatus leaves the workers that do not fit in a message to the next page, and
-// leaves out who is dropped and does not fit.
+// fitStatus leaves out who is dropped and which others do not fit in a message, and
+// leaves the workers that do not fit to the next page.
 func fitStatus(st *protocol.Status) {
-	if n := fitting(st.Workers, statusBytes); n < len(st.Workers) {
+	st.Known = len(st.Others)
+	dropped, size := fitting(st.Dropped, droppedBytes)
+	st.Dropped = st.Dropped[:dropped]
+	others, more := fitting(st.Others[:min(len(st.Others), protocol.MaxListed)], othersBytes)
+	st.Others = st.Others[:others]
+	if n, _ := fitting(st.Workers, statusBytes-size-more); n < len(st.Workers) {
 		st.Next, st.Workers = st.Workers[n].Slot, st.Workers[:n]
 	}
-	st.Dropped = st.Dropped[:fitting(st.Dropped, droppedBytes)]
 }
 
 // fitting returns how many of all can be told within so many bytes of JSON, where
-// texts are longer than here.
-func fitting[T any](all []T, most int) int {
-	size := 0
+// texts are longer than here, and how many bytes these take.
+func fitting[T any](all []T, most int) (n, size int) {
 	for i := range all {
 		encoded, _ := json.Marshal(&all[i]) // numbers and texts only
-		if size += len(encoded) + 1; size > most {
-			return i
+		if size+len(encoded)+1 > most {
+			return i, size
 		}
+		size += len(encoded) + 1
 	}
-	return len(all)
+	return len(all), size
+}
+
+// othersStatus tells of the other coordinators, those that are ignored last.
+func othersStatus(now time.Time, known []peers.PeerStatus) []protocol.OtherStatus {
+	out := []protocol.OtherStatus{}
+	for _, p := range known {
+		o := protocol.OtherStatus{
+			Name: p.Name, Key: p.Key, Height: p.Tip.Height, Chainwork: p.Tip.Work.String(), HeardMS: now.Sub(p.Heard).Milliseconds(),
+			Score: p.Score, Times: p.Times, Faults: map[string]uint64{},
+		}
+		if !p.Ignored.IsZero() {
+			o.UntilMS = p.Ignored.UnixMilli()
+		}
+		for fault, n := range p.Faults {
+			o.Faults[fault.String()] = n
+		}
+		out = append(out, o)
+	}
+	slices.SortStableFunc(out, func(a, b protocol.OtherStatus) int { return cmp.Compare(a.UntilMS, b.UntilMS) })
+	return out
 }
 
 func droppedStatus(drops []*drop) []protocol.DroppedStatus {

@@ -37,15 +37,9 @@ var errLink = errors.New("no connection")
 // askOther sends a question to another coordinator and returns its answer, which that
 // one signed. An error is a faultError, errLink or ctx's.
 func (c *Coordinator) askOther(ctx context.Context, to peers.Peer, question protocol.Message) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTime)
-	defer cancel()
-	request := &nats.Msg{Subject: c.subjects.Sync(to.Name), Data: protocol.Encode(question)}
-	reply, err := c.cfg.Conn.RequestMsgWithContext(ctx, request)
-	switch {
-	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, context.DeadlineExceeded):
-		return nil, fault(peers.Silent, "coordinator %s does not answer", to.Name)
-	case err != nil:
-		return nil, fmt.Errorf("%w: asking coordinator %s: %w", errLink, to.Name, err)
+	request, reply, err := c.requestOther(ctx, to, question)
+	if err != nil {
+		return nil, err
 	}
 	data, err := protocol.OpenRaw(to.Key, request, reply)
 	var code protocol.Code
@@ -56,6 +50,22 @@ func (c *Coordinator) askOther(ctx context.Context, to peers.Peer, question prot
 		return nil, fault(peers.Rubbish, "coordinator %s: %w", to.Name, err)
 	}
 	return data, nil
+}
+
+// requestOther sends a question to another coordinator and returns it with its reply,
+// whose signature is still to be verified.
+func (c *Coordinator) requestOther(ctx context.Context, to peers.Peer, question protocol.Message) (request, reply *nats.Msg, err error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	request = &nats.Msg{Subject: c.subjects.Sync(to.Name), Data: protocol.Encode(question)}
+	reply, err = c.cfg.Conn.RequestMsgWithContext(ctx, request)
+	switch {
+	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, context.DeadlineExceeded):
+		return nil, nil, fault(peers.Silent, "coordinator %s does not answer", to.Name)
+	case err != nil:
+		return nil, nil, fmt.Errorf("%w: asking coordinator %s: %w", errLink, to.Name, err)
+	}
+	return request, reply, nil
 }
 
 // askHeaders returns headers of another's main chain, after the locator.

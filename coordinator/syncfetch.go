@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,7 +20,13 @@ const (
 	expireTime = 100 * time.Millisecond
 	// stuckTime is how long a download goes on without a block.
 	stuckTime = 10 * time.Second
+	// quietTime is how long somebody is not asked again that was waited for in vain.
+	quietTime = time.Minute
 )
+
+// errEarly says that a block lies too far ahead of this clock, which is no fault of the
+// one who gave it.
+var errEarly = errors.New("ahead of this clock")
 
 // got is the answer to a question for blocks.
 type got struct {
@@ -43,7 +50,8 @@ func (f *follower) download(ctx context.Context, hashes []hashing.Hash) error {
 	defer tick.Stop()
 	for !d.Done() {
 		now := time.Now()
-		for _, r := range d.Next(now, f.servers(now)) {
+		servers := f.servers(now)
+		for _, r := range d.Next(now, servers) {
 			asking.Go(func() {
 				pieces, err := f.c.askBlocks(ctx, f.named(r.Peer), r)
 				select {
@@ -65,9 +73,12 @@ func (f *follower) download(ctx context.Context, hashes []hashing.Hash) error {
 		if err := f.takeIn(ctx, d); err != nil {
 			return err
 		}
-		if d.Starved(time.Now()) > stuckTime {
+		if d.Starved(time.Now()) > f.stuck(servers) {
 			return fault(peers.Withheld, "coordinator %s: nobody gives the blocks of its chain", f.peer.Name)
 		}
+	}
+	for _, name := range d.Late(time.Now()) {
+		f.quiet[name] = time.Now().Add(quietTime)
 	}
 	return nil
 }
@@ -98,17 +109,25 @@ func (f *follower) takeIn(ctx context.Context, d *peers.Download) error {
 	if len(blocks) == 0 {
 		return nil
 	}
-	did, err := f.c.cfg.Chain.Import(ctx, each(blocks), time.Now(), nil)
+	did, err := f.c.cfg.Chain.Import(ctx, each(blocks), f.c.cfg.Clock(), nil)
 	f.fetched += did.Blocks
+	f.tell(time.Now())
 	var broken *chain.RuleError
 	switch {
 	case errors.As(err, &broken):
 		at := min(did.Blocks+did.Known, len(blocks)-1)
 		header := hashing.Header(blocks[at][:hashing.HeaderSize])
 		hash := header.Hash()
+		if broken.Rule == chain.RuleTimeTooNew { // this clock stepped back since the header was judged
+			f.early = true
+			return errEarly
+		}
 		if isOfTheBody(broken.Rule) { // the hash is right, and somebody has the right bytes
 			d.Refused(hash)
 			return nil
+		}
+		if broken.Rule == chain.RuleFinality { // our chain has grown since its headers were judged
+			return fault(peers.Apart, "block %s of coordinator %s: %w", hash, f.peer.Name, err)
 		}
 		return fault(peers.BadBlock, "block %s of coordinator %s: %w", hash, f.peer.Name, err)
 	case err != nil:
@@ -118,7 +137,7 @@ func (f *follower) takeIn(ctx context.Context, d *peers.Download) error {
 }
 
 // isOfTheBody says whether a rule can be broken by bytes that the header does not
-// commit to, or by a clock.
+// commit to.
 func isOfTheBody(r chain.Rule) bool {
 	switch r {
 	case chain.RuleMutated, chain.RuleMerkleRoot, chain.RuleWitness, chain.RuleNoTransactions,
@@ -138,11 +157,15 @@ func each(blocks [][]byte) iter.Seq2[[]byte, error] {
 	}
 }
 
-// servers are those who can be asked for the blocks of the branch.
+// servers are those who can be asked for the blocks of the branch: whoever gave its
+// headers, whose chain may have grown since it was heard of, and who claims as much and
+// was not waited for in vain.
 func (f *follower) servers(now time.Time) (names []string) {
 	f.c.others.with(func(t *peers.Table) {
-		for _, p := range t.Serving(now, f.branch.Tip().Work) {
-			names = append(names, p.Name)
+		for _, p := range t.Serving(now, chain.Work{}) {
+			if p.Name == f.peer.Name || p.Tip.Work.Cmp(f.branch.Tip().Work) >= 0 && !now.Before(f.quiet[p.Name]) {
+				names = append(names, p.Name)
+			}
 		}
 	})
 	return names
@@ -154,8 +177,23 @@ func (f *follower) named(name string) (peer peers.Peer) {
 	return peer
 }
 
+// stuck is how long to wait for a block. Where the one whose chain it is has been found
+// out, what others do not give in time they do not have.
+func (f *follower) stuck(servers []string) time.Duration {
+	if slices.Contains(servers, f.peer.Name) {
+		return stuckTime
+	}
+	return peers.RequestTimeout
+}
+
+// blame holds a fault against a coordinator, and says so where it is ignored for it.
 func (f *follower) blame(name string, kind peers.Fault) {
-	f.c.others.with(func(t *peers.Table) { t.Failed(time.Now(), name, kind) })
+	var until time.Time
+	var ignored bool
+	f.c.others.with(func(t *peers.Table) { until, ignored = t.Failed(time.Now(), name, kind) })
+	if ignored {
+		f.c.log.Info("another coordinator is no help", "coordinator", name, "err", kind, "until", until.Format(time.TimeOnly))
+	}
 }
 
 // catchUp makes the job of the moment one on the tip, and tells the others, after
@@ -164,7 +202,9 @@ func (c *Coordinator) catchUp(now time.Time, from string, blocks int) error {
 	tip := c.cfg.Chain.Tip()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now := c.farm.jobs.Current(); now != nil && now.Prev == tip.Hash || c.announced == tip.Hash {
+	job := c.farm.jobs.Current()
+	onTip := job != nil && job.Prev == tip.Hash // the clock asked for one meanwhile, or the tip is our own
+	if c.announced == tip.Hash || onTip && blocks == 0 {
 		return nil
 	}
 	c.announced = tip.Hash
@@ -173,6 +213,9 @@ func (c *Coordinator) catchUp(now time.Time, from string, blocks int) error {
 		Chainwork: tip.Work.String(),
 	})
 	c.log.Info("took the chain of another", "coordinator", from, "blocks", blocks, "height", tip.Height, "tip", tip.Hash)
+	if onTip {
+		return nil
+	}
 	if err := c.advance(now); err != nil {
 		return fmt.Errorf("after blocks of others: %w", err)
 	}

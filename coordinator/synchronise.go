@@ -51,9 +51,9 @@ func (c *Coordinator) synchronise(ctx context.Context) error {
 
 // follow takes the chain of another coordinator. What that one does wrong is held
 // against it; an error is the machine's. again says that it makes sense to look for a
-// better chain at once: not where the clock, the link or a silence is in the way.
+// better chain at once: not where the link or a silence is in the way.
 func (c *Coordinator) follow(ctx context.Context, peer peers.Peer) (again bool, err error) {
-	f := &follower{c: c, peer: peer, started: time.Now()}
+	f := &follower{c: c, peer: peer, started: time.Now(), quiet: map[string]time.Time{}}
 	err = f.run(ctx)
 	var wrong *faultError
 	switch {
@@ -63,11 +63,14 @@ func (c *Coordinator) follow(ctx context.Context, peer peers.Peer) (again bool, 
 		return wrong.fault != peers.Silent && wrong.fault != peers.Refused, nil
 	case errors.Is(err, errLink), ctx.Err() != nil:
 		return false, nil
-	case err != nil:
+	case err != nil && !errors.Is(err, errEarly):
 		return false, err
+	case f.early:
+		c.others.with(func(t *peers.Table) { t.Early(time.Now(), peer.Name) })
+		return true, nil
 	}
 	c.others.with(func(t *peers.Table) { t.Worked(time.Now(), peer.Name) })
-	return !f.early, nil
+	return true, nil
 }
 
 // follower is one way to another's tip.
@@ -79,8 +82,10 @@ type follower struct {
 	kept    []hashing.Hash // of the headers since the last blocks were fetched
 	passed  int            // headers that were let go before the branch proved to be worth it
 	proven  bool           // the branch has more work than our chain had
-	early   bool           // the rest of the branch lies too far ahead of our clock
+	early   bool           // the rest of the branch lies too far ahead of our clock: the others' may not
 	fetched int
+	told    progress
+	quiet   map[string]time.Time // who let us wait is not asked until then
 }
 
 // run asks for headers until the branch has more work than our chain, then for its
@@ -135,15 +140,12 @@ func (f *follower) end(ctx context.Context) error {
 // meanwhile.
 func (f *follower) take(headers []hashing.Header) error {
 	if f.branch == nil {
-		on := headers[0].Prev()
-		branch, known := f.c.cfg.Chain.Branch(on)
-		if !known {
-			return fault(peers.BadHeaders, "coordinator %s: headers on unknown or invalid block %s", f.peer.Name, on)
+		if err := f.open(headers[0].Prev()); err != nil {
+			return err
 		}
-		f.branch = branch
 	}
 	before := f.branch.Tip().Height
-	err := f.branch.Add(headers, time.Now())
+	err := f.branch.Add(headers, f.c.cfg.Clock())
 	taken := headers[:f.branch.Tip().Height-before]
 	switch {
 	case errors.Is(err, chain.RuleTimeTooNew):
@@ -166,6 +168,18 @@ func (f *follower) take(headers []hashing.Header) error {
 	return nil
 }
 
+// open begins the branch on a block of our chain.
+func (f *follower) open(on hashing.Hash) (err error) {
+	f.branch, err = f.c.cfg.Chain.Branch(on)
+	switch {
+	case errors.Is(err, chain.RuleFinality), errors.Is(err, chain.RuleCheckpoint):
+		return fault(peers.Apart, "coordinator %s has a chain that leaves ours where that is final: %w", f.peer.Name, err)
+	case err != nil:
+		return fault(peers.BadHeaders, "coordinator %s: headers on unknown or invalid block %s: %w", f.peer.Name, on, err)
+	}
+	return nil
+}
+
 // fetch gets the blocks of the headers that were kept, from everybody who has
 // them, and takes them in.
 func (f *follower) fetch(ctx context.Context) error {
@@ -179,10 +193,11 @@ func (f *follower) fetch(ctx context.Context) error {
 	if len(wanted) == 0 {
 		return nil
 	}
+	f.c.hear(f.started, wanted[len(wanted)-1])
 	f.c.setBehind(len(wanted) > farBehind)
 	err := f.download(ctx, wanted)
 	f.c.setBehind(false)
-	if fatal := f.c.catchUp(time.Now(), f.peer.Name, f.fetched); fatal != nil { // also with what came before an error
+	if fatal := f.c.catchUp(f.c.cfg.Clock(), f.peer.Name, f.fetched); fatal != nil { // also with what came before an error
 		return fatal
 	}
 	return err
@@ -198,7 +213,7 @@ func (c *Coordinator) setBehind(behind bool) {
 	}
 	c.behind = behind
 	if behind {
-		c.holdBehind(time.Now())
+		c.holdBehind(c.cfg.Clock())
 	}
 }
 

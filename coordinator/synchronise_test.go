@@ -17,7 +17,13 @@ import (
 // filled is a directory whose chain has these blocks.
 func filled(t *testing.T, blocks []*chaintest.Block) string {
 	t.Helper()
-	dir, p := t.TempDir(), chain.Regtest()
+	return filledOf(t, chain.Regtest(), blocks)
+}
+
+// filledOf is filled on a network with those parameters.
+func filledOf(t *testing.T, p *chain.Params, blocks []*chaintest.Block) string {
+	t.Helper()
+	dir := t.TempDir()
 	st, err := store.Open(store.Options{Dir: dir, Network: p.ID()})
 	if err != nil {
 		t.Fatal(err)
@@ -130,4 +136,27 @@ func TestFollowsEachBlock(t *testing.T) {
 	}
 	slices.Sort(took)
 	t.Logf("solution to the other's job: median %v, worst %v", took[len(took)/2], took[len(took)-1])
+}
+
+// TestFinalKeepsApart: of two chains that parted below what is final each coordinator
+// keeps its own, says so and blames the other for little.
+func TestFinalKeepsApart(t *testing.T) {
+	p := chain.Regtest()
+	p.FinalityDepth = 5
+	b := chaintest.NewBuilder(t, p)
+	left, right := b.Branch(b.Genesis, 10), b.Branch(b.Genesis, 12)
+	url := startBroker(t).URL()
+	alpha := startNode(t, nodeConfig{url: url, name: "alpha", params: p, dir: filledOf(t, p, left)})
+	beta := startNode(t, nodeConfig{url: url, name: "beta", params: p, dir: filledOf(t, p, right)})
+	until(t, "alpha has seen beta's chain", func() (seen bool) {
+		alpha.others.with(func(table *peers.Table) {
+			for _, other := range table.All(time.Now()) {
+				seen = seen || other.Name == "beta" && other.Faults[peers.Apart] > 0 && other.Faults[peers.BadHeaders]+other.Faults[peers.BadBlock] == 0
+			}
+		})
+		return seen
+	})
+	if alpha.chain.Tip().Hash != left[9].Hash() || beta.chain.Tip().Hash != right[11].Hash() {
+		t.Errorf("tips at %d and %d, want 10 and 12", alpha.chain.Tip().Height, beta.chain.Tip().Height)
+	}
 }

@@ -178,6 +178,22 @@ func (s *syncServer) reply(msg *nats.Msg) ([]byte, error) {
 			}
 		}
 		return protocol.EncodePieces(pieces), nil
+	case protocol.KindNodes:
+		var ask protocol.AskNodes
+		if err := protocol.Decode(msg.Data, &ask); err != nil {
+			return nil, err
+		}
+		return protocol.Encode(s.c.nodesReply(&ask)), nil
+	case protocol.KindMachines:
+		var ask protocol.AskMachines
+		if err := protocol.Decode(msg.Data, &ask); err != nil {
+			return nil, err
+		}
+		reply, err := s.c.machinesReply(&ask)
+		if err != nil {
+			return nil, err
+		}
+		return protocol.Encode(reply), nil
 	}
 	return nil, fmt.Errorf("%w: %q", protocol.UnknownKind, kind)
 }
@@ -232,7 +248,8 @@ func piecesOf(hashes []hashing.Hash, offset uint32, read func(hashing.Hash) ([]b
 	return pieces, nil
 }
 
-// respondRaw signs and sends a reply that is no JSON, to an inbox and nowhere else.
+// respondRaw signs and sends a reply that is encoded already, to an inbox and nowhere
+// else.
 func (c *Coordinator) respondRaw(request *nats.Msg, data []byte) {
 	msg := &nats.Msg{Subject: request.Reply, Data: data, Header: nats.Header{}}
 	if err := c.send(protocol.ReplyTo(request), msg); err != nil {

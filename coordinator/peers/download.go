@@ -120,6 +120,17 @@ func (d *Download) Expire(now time.Time) []Request {
 	return expired
 }
 
+// Late returns the peers that let a request wait for so long that others are asked too,
+// once for each such request.
+func (d *Download) Late(now time.Time) (peers []string) {
+	for _, f := range d.flights {
+		if now.Sub(f.sent) >= patience {
+			peers = append(peers, f.source.name)
+		}
+	}
+	return peers
+}
+
 // Ready returns the next blocks that are whole, in order, each once.
 func (d *Download) Ready() [][]byte {
 	var blocks [][]byte

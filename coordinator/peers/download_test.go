@@ -266,6 +266,24 @@ func TestReplies(t *testing.T) {
 	}
 }
 
+// TestLatePeers has one of two peers never answer, and the other in time.
+func TestLatePeers(t *testing.T) {
+	f := newFarm(sameSize(100, 300)...)
+	for _, r := range f.Next(epoch, []string{"mute", "quick"}) {
+		if r.Peer == "quick" {
+			f.give(t, epoch, r)
+		}
+	}
+	for _, tt := range []struct {
+		after time.Duration
+		want  []string
+	}{{0, nil}, {patience - 1, nil}, {patience, []string{"mute"}}} {
+		if got := slices.Compact(f.Late(after(tt.after))); !slices.Equal(got, tt.want) {
+			t.Errorf("after %v %q are late, want %q", tt.after, got, tt.want)
+		}
+	}
+}
+
 // TestEndGame has a peer be late with the last block.
 func TestEndGame(t *testing.T) {
 	f := newFarm(300)

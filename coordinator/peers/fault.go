@@ -17,12 +17,13 @@ const (
 	BadBlock                    // another block than was asked for, or one whose body breaks a rule
 	Withheld                    // did not give a block or work that it claims to have
 	Endless                     // headers without end, or none that get nearer to what it claims
+	Apart                       // a chain that leaves ours where that is final, by whose fault nobody knows
 	faults                      // how many there are, and one
 )
 
 var faultNames = [faults]string{
 	Silent: "silent", Refused: "refused", Rubbish: "rubbish", BadHeaders: "bad headers",
-	BadBlock: "bad block", Withheld: "withheld", Endless: "endless",
+	BadBlock: "bad block", Withheld: "withheld", Endless: "endless", Apart: "apart",
 }
 
 // String returns the fault's name.
@@ -39,7 +40,7 @@ func (f Fault) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
 // weights are what the faults add to a score. What no honest peer does is enough at
 // once.
 var weights = [faults]float64{
-	Silent: 2, Refused: 1, Rubbish: 4, BadHeaders: maxScore, BadBlock: maxScore, Withheld: 4, Endless: maxScore,
+	Silent: 2, Refused: 1, Rubbish: 4, BadHeaders: maxScore, BadBlock: maxScore, Withheld: 4, Endless: maxScore, Apart: 1,
 }
 
 // mild says whether a peer that works well otherwise is forgiven: messages get lost
@@ -48,7 +49,7 @@ func (f Fault) mild() bool { return f == Silent || f == Refused }
 
 // refutes says whether the fault shows that what the peer claims is wrong.
 func (f Fault) refutes() bool {
-	return f == BadHeaders || f == BadBlock || f == Withheld || f == Endless
+	return f == BadHeaders || f == BadBlock || f == Withheld || f == Endless || f == Apart
 }
 
 const (
@@ -66,4 +67,6 @@ const (
 	longestIgnored = time.Hour
 	// refuted is how long a claim that was found wrong is not believed again.
 	refuted = halfLife
+	// early is how long a chain that lies ahead of the clock is not asked for again.
+	early = time.Second
 )

@@ -22,6 +22,7 @@ type standing struct {
 
 	wrong      hashing.Hash // the tip of a claim that was found wrong
 	wrongUntil time.Time
+	later      time.Time // until then its chain lies ahead of the clock
 }
 
 func (s *standing) ignored(now time.Time) bool { return now.Before(s.until) }
@@ -82,5 +83,5 @@ func (s *standing) forgive(now time.Time) {
 
 // claims says whether what the peer claims may be believed.
 func (s *standing) claims(now time.Time) bool {
-	return !s.ignored(now) && (s.Tip.Hash != s.wrong || !now.Before(s.wrongUntil))
+	return !s.ignored(now) && !now.Before(s.later) && (s.Tip.Hash != s.wrong || !now.Before(s.wrongUntil))
 }

@@ -129,6 +129,14 @@ func (t *Table) Worked(now time.Time, name string) {
 	}
 }
 
+// Early notes that the chain of a peer lies ahead of the clock, by whose fault nobody
+// can say. For a moment [Table.Best] returns others.
+func (t *Table) Early(now time.Time, name string) {
+	if s := t.peers[name]; s != nil {
+		s.later = now.Add(early)
+	}
+}
+
 // Peer returns what a name claims, false where nobody of it is known.
 func (t *Table) Peer(name string) (Peer, bool) {
 	s := t.peers[name]

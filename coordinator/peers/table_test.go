@@ -297,3 +297,28 @@ func TestBound(t *testing.T) {
 		t.Error("a flood of names pushed out one that works")
 	}
 }
+
+// TestEarly has the best chain lie ahead of the clock: for a second the next best is
+// taken, then it is asked again, and nothing is held against who has it.
+func TestEarly(t *testing.T) {
+	table := NewTable("self")
+	table.Heard(epoch, "fast", "key", tipOf(1, 9))
+	table.Heard(epoch, "right", "key", tipOf(2, 5))
+	table.Early(epoch, "fast")
+	table.Early(epoch, "nobody")
+	table.Heard(epoch, "fast", "key", tipOf(3, 10)) // another block makes it no later
+	for _, tt := range []struct {
+		after time.Duration
+		want  string
+	}{{0, "right"}, {early - 1, "right"}, {early, "fast"}} {
+		if got, ok := table.Best(after(tt.after), chain.Work{}); !ok || got.Name != tt.want {
+			t.Errorf("after %v the best is %q, want %q", tt.after, got.Name, tt.want)
+		}
+	}
+	if st := statusOf(t, table, epoch, "fast"); st.Score != 0 || len(st.Faults) > 0 || !st.Ignored.IsZero() {
+		t.Errorf("one that is early has %+v", st)
+	}
+	if got := table.Serving(epoch, chain.Work{10}); len(got) != 1 || got[0].Name != "fast" {
+		t.Errorf("%v serve its chain, want itself", got)
+	}
+}
