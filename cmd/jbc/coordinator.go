@@ -34,6 +34,7 @@ type coordinatorFlags struct {
 	advertise                                             []string
 	nats                                                  natsFlags
 	place                                                 placeFlags
+	mesh                                                  meshFlags
 }
 
 func newCoordinator(s *shell) *cobra.Command {
@@ -60,6 +61,7 @@ func newCoordinator(s *shell) *cobra.Command {
 			if cmd.Flags().Changed("port") {
 				f.listen = "127.0.0.1:" + strconv.Itoa(f.port)
 			}
+			f.place.own = cmd.Flags().Changed("listen") || cmd.Flags().Changed("port") || f.secure
 			return f.run(cmd.Context(), s)
 		},
 	}
@@ -81,7 +83,8 @@ func newCoordinator(s *shell) *cobra.Command {
 	flags.IntVar(&f.threads, "threads", 0, "threads to mine with (0: one for every CPU)")
 	flags.StringVar(&f.kernel, "kernel", "", "kernel to mine with (default the fastest; jbc kernels lists them)")
 	f.nats.add(cmd, "default the embedded server")
-	flags.StringVar(&f.place.join, "join", "", "`file` that jbc join made of a coordinator's token: work on that coordinator's server")
+	flags.StringVar(&f.place.join, "join", "", "`file` that jbc join made of a coordinator's token: with --listen be a node of that coordinator's mesh, without it a guest on its server")
+	f.mesh.add(cmd)
 	return cmd
 }
 
@@ -106,7 +109,7 @@ func (f *coordinatorFlags) run(ctx context.Context, s *shell) (err error) {
 	if err := protocol.CheckName(f.name); err != nil {
 		return usageError(err, "choose another with --name")
 	}
-	if err := f.checkLAN(); err != nil {
+	if err := errors.Join(f.checkLAN(), f.checkMesh()); err != nil {
 		return err
 	}
 	if f.dataDir == "" {
@@ -173,6 +176,7 @@ func (f *coordinatorFlags) newCoordinator(s *shell, params *chain.Params, dir *d
 		Params: params, Name: f.name, Chain: dir.chain, Store: dir.store, JobsDir: filepath.Join(dir.path, "jobs"), Conn: farm.conn, Key: key,
 		Access:    farm.access,
 		Machines:  f.place.member != nil,
+		Node:      farm.node,
 		PayScript: script, Data: f.data, Version: buildVersion(), Log: s.log,
 	}
 	if farm.broker != nil {
@@ -185,7 +189,8 @@ func (f *coordinatorFlags) newCoordinator(s *shell, params *chain.Params, dir *d
 type farmConn struct {
 	broker *coordinator.Broker // nil with an external server
 	url    string
-	access *coordinator.Access // nil where nobody can join
+	access *coordinator.Access     // nil where nobody can join
+	node   *coordinator.NodeConfig // nil where the server meets no others
 	conn   *nats.Conn
 	dial   func(role protocol.Role, name string) (*nats.Conn, error)
 }
@@ -193,7 +198,7 @@ type farmConn struct {
 // connect starts the embedded server, or goes to the one that is named.
 func (f *coordinatorFlags) connect(s *shell, params *chain.Params, dir *dataDir) (farm *farmConn, err error) {
 	switch {
-	case f.place.member != nil:
+	case f.place.isGuest():
 		farm, err = f.place.connect(s), dir.disown()
 	case f.nats.url != "":
 		farm, err = f.connectExternal(s, dir)
@@ -231,9 +236,13 @@ func (f *coordinatorFlags) startServer(s *shell, params *chain.Params, dir *data
 	if f.listensToOthers() {
 		farm.broker, farm.access, err = f.startSecure(s, params, dir)
 	} else {
-		farm.broker, err = f.startOpen(s, dir)
+		farm.broker, err = f.startOpen(s, params, dir)
 	}
 	if err != nil {
+		return nil, err
+	}
+	if err := f.join(farm, dir); err != nil {
+		farm.close()
 		return nil, err
 	}
 	farm.url = farm.broker.URL()
@@ -271,6 +280,7 @@ func (f *coordinatorFlags) runBoth(ctx context.Context, s *shell, c *coordinator
 		Conn: conn, Network: c.Network(), Coordinator: f.name, Key: c.PublicKey(),
 		Name: f.minerName(), Kernel: m.kernel, Threads: m.threads,
 		Version: buildVersion(), Host: hostName(), Log: troubles(s.log),
+		Stay: true, // they live and die together
 	})
 	if err != nil {
 		return err

@@ -126,6 +126,9 @@ func (s *shell) join(ctx context.Context, text, name string) error {
 		protocol.RoleObserver:    "jbc status",
 		protocol.RoleCoordinator: "jbc coordinator --join " + path,
 	}[m.Role]
+	if m.Mesh != "" {
+		next += " --listen 0.0.0.0:4222"
+	}
 	fmt.Fprintf(s.out, "joined %s as %s: %s\n", m.Network, m.Name, next)
 	switch {
 	case beforeErr == nil:
@@ -330,6 +333,7 @@ func (e *enrolment) read(ask *protocol.Enrol, request, msg *nats.Msg) (*access.M
 		Network: e.token.Network, Coordinator: e.token.Coordinator, Key: e.token.Key,
 		Role: reply.Role, Name: reply.Name, Addresses: reply.Addresses, CA: reply.CA,
 		Seed: string(e.seed), Joined: time.Now().UTC().Truncate(time.Second),
+		Mesh: reply.Mesh, Routes: reply.Routes,
 	}, nil
 }
 

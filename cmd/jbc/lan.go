@@ -16,7 +16,6 @@ import (
 	"github.com/jbcnet/jbc/coordinator"
 	"github.com/jbcnet/jbc/coordinator/access"
 	"github.com/jbcnet/jbc/coordinator/lan"
-	"github.com/jbcnet/jbc/coordinator/protocol"
 )
 
 const (
@@ -30,13 +29,13 @@ const (
 
 // followOnLAN has conn try the addresses at which the local network knows the
 // coordinator that m joined, beside those that m knows, whenever it is cut off.
-func (s *shell) followOnLAN(ctx context.Context, conn *nats.Conn, m *access.Membership) {
+func (s *shell) followOnLAN(ctx context.Context, conn *nats.Conn, m *access.Membership, servers *pool) {
 	tick := time.NewTicker(lanLook)
 	defer tick.Stop()
 	complained := false
 	for {
 		if !conn.IsConnected() {
-			if err := s.askLAN(ctx, conn, m); err != nil && !complained {
+			if err := s.askLAN(ctx, conn, m, servers); err != nil && !complained {
 				complained = true
 				s.log.Warn("the local network can't be asked for the coordinator", "err", err)
 			}
@@ -50,26 +49,20 @@ func (s *shell) followOnLAN(ctx context.Context, conn *nats.Conn, m *access.Memb
 }
 
 // askLAN listens for the coordinator until conn has found it, or for a while.
-func (s *shell) askLAN(ctx context.Context, conn *nats.Conn, m *access.Membership) error {
+func (s *shell) askLAN(ctx context.Context, conn *nats.Conn, m *access.Membership, servers *pool) error {
 	ctx, cancel := context.WithTimeout(ctx, lanListen)
 	defer cancel()
 	back := conn.StatusChanged(nats.CONNECTED)
 	defer conn.RemoveStatusListener(back)
 	listening := make(chan error, 1)
-	pool := m.URLs()
 	go func() {
 		listening <- lan.Browse(ctx, func(f lan.Found) {
 			if f.Key != m.Key || f.Network != m.Network {
 				return
 			}
 			address := (&url.URL{Scheme: "tls", Host: f.Address}).String()
-			if slices.Contains(pool, address) || len(pool) >= 2*protocol.MaxAddresses {
-				return
-			}
-			pool = append(pool, address)
-			s.log.Info("the local network knows the coordinator at another address", "address", f.Address)
-			if err := conn.SetServerPool(pool); err != nil {
-				s.log.Warn("address not taken up", "address", f.Address, "err", err)
+			if servers.takeLAN(address) {
+				s.log.Info("the local network knows the coordinator at another address", "address", f.Address)
 			}
 		})
 	}()

@@ -29,18 +29,22 @@ const (
 // listensToOthers says whether other machines may come, who then need credentials.
 func (f *coordinatorFlags) listensToOthers() bool {
 	host, _, err := net.SplitHostPort(f.listen)
-	return f.secure || err == nil && !coordinator.IsLoopback(host)
+	return f.secure || f.place.member != nil || err == nil && !coordinator.IsLoopback(host)
 }
 
 // startOpen starts the embedded server for this machine alone.
-func (f *coordinatorFlags) startOpen(s *shell, dir *dataDir) (*coordinator.Broker, error) {
+func (f *coordinatorFlags) startOpen(s *shell, params *chain.Params, dir *dataDir) (*coordinator.Broker, error) {
 	if len(f.advertise) > 0 {
 		return nil, usageError(errors.New("--advertise is given, and only this machine can connect"), "give --listen HOST:PORT with an address that others can reach, for example --listen 0.0.0.0:4222")
 	}
 	if err := dir.disown(); err != nil {
 		return nil, err
 	}
-	broker, err := coordinator.StartBroker(coordinator.BrokerConfig{Listen: f.listen, Name: f.name, Log: s.log})
+	mesh, err := f.meshOf(params, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	broker, err := coordinator.StartBroker(coordinator.BrokerConfig{Listen: f.listen, Name: f.name, Log: s.log, Mesh: mesh})
 	return broker, explainListen(err)
 }
 
@@ -75,10 +79,21 @@ func (f *coordinatorFlags) startSecure(s *shell, params *chain.Params, dir *data
 	if err != nil {
 		return nil, nil, err
 	}
+	key, err := f.meshKey(dir)
+	if err != nil {
+		return nil, nil, fmt.Errorf("key for the mesh: %w", err)
+	}
+	if err := f.found(a.Keeper, key, time.Now()); err != nil {
+		return nil, nil, err
+	}
+	mesh, err := f.meshOf(params, key, a.Keeper)
+	if err != nil {
+		return nil, nil, err
+	}
 	a.Broker, err = coordinator.StartBroker(coordinator.BrokerConfig{Listen: f.listen, Name: f.name, Log: s.log, Secure: &coordinator.Secure{
 		TLS: a.Certs.Config(), Keeper: a.Keeper, Owner: ownerKey,
 		Subjects: protocol.NewSubjects(params.ID()), Coordinator: f.name,
-	}})
+	}, Mesh: mesh})
 	if err != nil {
 		return nil, nil, explainListen(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -56,7 +57,11 @@ func (f *observerFlags) open(ctx context.Context, s *shell) (*observer, error) {
 	if err != nil {
 		return nil, err
 	}
-	pinned, err := way.pin(pins{network: f.network, coordinator: f.coordinator})
+	home := f.coordinator
+	if way.member != nil && home != way.member.Coordinator {
+		home = "" // another than the one that was joined, which may know it
+	}
+	pinned, err := way.pin(pins{network: f.network, coordinator: home})
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +77,32 @@ func (f *observerFlags) open(ctx context.Context, s *shell) (*observer, error) {
 		}
 	}
 	o.subject = protocol.NewSubjects(o.found.Network).Get(o.found.Name)
+	if way.member != nil && f.coordinator != "" && f.coordinator != o.found.Name {
+		if err := o.turnTo(ctx, f.coordinator); err != nil {
+			conn.Close()
+			return nil, err
+		}
+	}
 	return o, nil
+}
+
+// turnTo has the next question go to another coordinator, whose key the one that this
+// machine joined knows.
+func (o *observer) turnTo(ctx context.Context, name string) error {
+	st, err := o.status(ctx)
+	if err != nil {
+		return err
+	}
+	names := []string{o.found.Name}
+	for _, other := range st.Others {
+		if other.Name == name {
+			o.found.Name, o.found.Key = name, other.Key
+			o.subject = protocol.NewSubjects(o.found.Network).Get(name)
+			return nil
+		}
+		names = append(names, other.Name)
+	}
+	return withHint(fmt.Errorf("coordinator %s knows no coordinator %q", o.found.Name, name), "those that it knows: "+strings.Join(names, ", "))
 }
 
 // connect connects once, for a command that asks something and ends.
@@ -122,9 +152,21 @@ func (f *observerFlags) choose(found []protocol.Found) (protocol.Found, error) {
 	case len(found) == 0:
 		return protocol.Found{}, withHint(errors.New("no coordinator answers"), "start one with jbc coordinator")
 	case len(left) == 0:
-		return protocol.Found{}, withHint(errors.New("no such coordinator"), "there are: "+strings.Join(names, ", "))
+		return protocol.Found{}, f.silent(names)
 	}
 	return protocol.Found{}, withHint(errors.New("several coordinators answer"), "choose one with --coordinator: "+strings.Join(names, ", "))
+}
+
+// silent says that the one that is wanted is not among those that answer.
+func (f *observerFlags) silent(names []string) error {
+	what := "coordinator " + strconv.Quote(f.coordinator)
+	switch {
+	case f.coordinator == "":
+		what = fmt.Sprintf("a coordinator of network %q", f.network)
+	case f.network != "":
+		what += fmt.Sprintf(" of network %q", f.network)
+	}
+	return withHint(errors.New(what+" does not answer"), "those that do: "+strings.Join(names, ", "))
 }
 
 func (o *observer) close() { o.conn.Close() }

@@ -10,12 +10,17 @@ import (
 	"github.com/jbcnet/jbc/coordinator/protocol"
 )
 
-// placeFlags let a coordinator work on another one's NATS server, where this
-// machine joined as a coordinator.
+// placeFlags are about a coordinator whose machine joined another one as a
+// coordinator: it works on that one's NATS server as a guest, or has its own in that
+// one's mesh.
 type placeFlags struct {
 	join   string
+	own    bool               // a server of its own
 	member *access.Membership // nil without --join
 }
+
+// isGuest says whether the coordinator works on another one's server.
+func (p *placeFlags) isGuest() bool { return p.join != "" && !p.own }
 
 // take reads the join and gives the coordinator the name of the place.
 func (p *placeFlags) take(s *shell, f *coordinatorFlags) (err error) {
@@ -25,11 +30,11 @@ func (p *placeFlags) take(s *shell, f *coordinatorFlags) (err error) {
 	if given := f.nats.given(s); f.nats.url != "" || given != "" {
 		return usageError(errors.New("--join and a NATS server of your own are both given"), "leave one of them out")
 	}
-	if len(f.advertise) > 0 || f.secure {
-		return usageError(errors.New("--advertise or --secure is for the embedded NATS server, and --join goes to another coordinator's"), "leave one of them out")
+	if p.isGuest() && len(f.advertise) > 0 {
+		return usageError(errors.New("--advertise is for the embedded NATS server, and --join goes to another coordinator's"), "give --listen HOST:PORT too, for a server of its own, or leave one of them out")
 	}
-	if f.mine {
-		return usageError(errors.New("--mine is given, and this machine joined as a coordinator, which may not mine"), "join as a worker too, and start jbc worker")
+	if p.isGuest() && f.mine {
+		return usageError(errors.New("--mine is given, and this machine joined as a coordinator, which may not mine on another's server"), "give --listen HOST:PORT too, for a server of its own, or join as a worker too and start jbc worker")
 	}
 	if p.member, err = loadJoined(p.join, wanted{roles: []protocol.Role{protocol.RoleCoordinator}}); err != nil {
 		return err

@@ -59,6 +59,7 @@ func newRoot(s *shell) *cobra.Command {
 		newNATSConfig(s),
 		newStatus(s),
 		newNodes(s),
+		newRace(s),
 		newChain(s),
 		newNetwork(s),
 		newScan(s),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -19,8 +20,11 @@ func newStatus(s *shell) *cobra.Command {
 	var f observerFlags
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show a running coordinator's chain and its workers",
-		Args:  exactArgs(0),
+		Short: "Show a running coordinator's chain, its workers and the coordinators it knows",
+		Long: "Show a running coordinator's chain and its workers, what racing with other\n" +
+			"coordinators costs them, and what it knows of those. --coordinator asks another one\n" +
+			"that can be reached over the same server.",
+		Args: exactArgs(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o, err := f.open(cmd.Context(), s)
 			if err != nil {
@@ -68,7 +72,7 @@ func (s *shell) printStatus(st *protocol.Status, now time.Time) error {
 	fmt.Fprintf(s.out, "coordinator  %s (%s)\nnetwork      %s\n", st.Coordinator, st.Version, st.Network)
 	fmt.Fprintf(s.out, "tip          %d  %s  %v ago\n", st.Height, st.Tip, max(age, 0))
 	fmt.Fprintf(s.out, "chainwork    %s\nnext bits    %s\n", st.Chainwork, st.Bits)
-	fmt.Fprintf(s.out, "blocks       %d since the start, %d stale\n", st.Blocks, st.Stale)
+	s.printRace(st)
 	fmt.Fprintf(s.out, "idle a block %.2f ms validation, %.2f ms message, %.2f ms write\n", st.Idle.Validation, st.Idle.Message, st.Idle.Write)
 	if st.Holding {
 		fmt.Fprintln(s.out, "holding      no job until the clock allows the next block")
@@ -80,12 +84,72 @@ func (s *shell) printStatus(st *protocol.Status, now time.Time) error {
 	}
 	if len(st.Workers) == 0 {
 		fmt.Fprintln(s.out, "workers      none; start one with jbc worker")
+	} else if err := s.printWorkers(st.Workers); err != nil {
+		return err
+	}
+	return s.printOthers(st, now)
+}
+
+// printRace shows what became of the blocks since the start, and what it cost that
+// others find some.
+func (s *shell) printRace(st *protocol.Status) {
+	fmt.Fprintf(s.out, "blocks       %d since the start, %d stale (%.1f %%), %d of others\n", st.Blocks, st.Stale, 100*st.StaleRate(), st.Race.Taken)
+	if st.Race.Reorgs > 0 {
+		fmt.Fprintf(s.out, "reorgs       %d, the deepest took out %d blocks\n", st.Race.Reorgs, st.Race.DeepestReorg)
+	}
+	fmt.Fprintf(s.out, "lost         %v of hashing in vain, %s\n", lostTime(st.Race.LostMS), hashes(st.Race.LostHashes))
+	if f := st.Race.Followed; f.Count > 0 {
+		fmt.Fprintf(s.out, "followed     %d solutions of others, half within %.1f ms, 99 %% within %.1f ms\n", f.Count, f.Median, f.P99)
+	}
+}
+
+// lostTime is a time in ms for people.
+func lostTime(ms float64) time.Duration {
+	return time.Duration(ms * float64(time.Millisecond)).Round(time.Millisecond)
+}
+
+// hashes is a number of hashes for people, for example "1.5 Mhashes".
+func hashes(n float64) string {
+	return strings.TrimSuffix(worker.Rate(n).String(), "H/s") + "hashes"
+}
+
+// printOthers shows the other coordinators that this one knows.
+func (s *shell) printOthers(st *protocol.Status, now time.Time) error {
+	if len(st.Others) == 0 {
 		return nil
 	}
 	fmt.Fprintln(s.out)
+	err := table(s.out, func(line func(string, ...any)) {
+		line("COORDINATOR\tHEIGHT\tWORK\tHEARD\tSCORE\tIGNORED\tFAULTS")
+		for _, o := range st.Others {
+			ignored := "-"
+			if until := time.UnixMilli(o.UntilMS); o.UntilMS != 0 {
+				ignored = fmt.Sprintf("until %s (%v)", until.Format(time.DateTime), until.Sub(now).Round(time.Second))
+			}
+			line("%s\t%d\t%s\t%.1fs\t%.1f\t%s\t%s", printable(o.Name), o.Height, printable(shortWork(o.Chainwork)),
+				float64(o.HeardMS)/1000, o.Score, ignored, printable(faults(o.Faults)))
+		}
+	})
+	if more := st.Known - len(st.Others); more > 0 {
+		fmt.Fprintf(s.out, "and %d more\n", more)
+	}
+	return err
+}
+
+// faults lists how often a coordinator did what, by name.
+func faults(counts map[string]uint64) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		parts = append(parts, fmt.Sprintf("%d %s", counts[name], name))
+	}
+	return cmp.Or(strings.Join(parts, ", "), "-")
+}
+
+func (s *shell) printWorkers(workers []protocol.WorkerStatus) error {
+	fmt.Fprintln(s.out)
 	return table(s.out, func(line func(string, ...any)) {
 		line("WORKER\tSLOT\tKERNEL\tTHREADS\tDECLARED\tMEASURED\tSHARES\tBLOCKS\tREFUSED\tLEASES\tHEARD")
-		for _, w := range st.Workers {
+		for _, w := range workers {
 			line("%s\t%d\t%s\t%d\t%s\t%s ±%.0f%%\t%d\t%d\t%d\t%d\t%.1fs", w.Name, w.Slot, printable(w.Kernel), w.Threads,
 				worker.Rate(w.DeclaredHS), worker.Rate(w.MeasuredHS), 100*w.MeasuredErr,
 				w.Shares, w.Blocks, w.Refused, len(w.Leases), float64(w.HeardMS)/1000)

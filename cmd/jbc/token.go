@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -216,13 +217,13 @@ func (s *shell) printAccess(entries []protocol.AccessStatus) error {
 		return time.Unix(seconds, 0).Format(time.DateTime)
 	}
 	return table(s.out, func(line func(string, ...any)) {
-		line("ID OR NAME\tROLE\tSTATE\tSINCE\tEXPIRES\tONLINE")
+		line("ID OR NAME\tROLE\tSTATE\tJOINED\tSINCE\tEXPIRES\tONLINE")
 		for _, e := range entries {
 			online := "-"
 			if e.ID == "" {
 				online = fmt.Sprint(e.Online)
 			}
-			line("%s\t%s\t%s\t%s\t%s\t%s", e.ID+e.Name, e.Role, e.State, at(e.Since), at(e.Expires), online)
+			line("%s\t%s\t%s\t%s\t%s\t%s\t%s", e.ID+e.Name, e.Role, e.State, cmp.Or(e.Home, "here"), at(e.Since), at(e.Expires), online)
 		}
 	})
 }

@@ -17,7 +17,7 @@ import (
 type workerFlags struct {
 	network, coordinator, key, name, kernel string
 	threads                                 int
-	lan                                     bool
+	lan, stay                               bool
 	route                                   routeFlags
 }
 
@@ -28,8 +28,8 @@ func newWorker(s *shell) *cobra.Command {
 		Short: "Mine for a coordinator with this machine's cores",
 		Long: "Mine for a coordinator with this machine's cores: for the one that this machine\n" +
 			"joined (jbc join), else one on this machine, else one at the NATS server that\n" +
-			"--nats names. The worker waits for it as long as it takes, and comes back to it by\n" +
-			"itself.",
+			"--nats names. While that one is silent the worker mines for another coordinator that\n" +
+			"it vouches for, and comes back to it by itself.",
 		Example: "  jbc worker --threads 8\n  jbc worker --nats nats://10.0.0.1:4222",
 		Args:    exactArgs(0),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), s) },
@@ -41,6 +41,7 @@ func newWorker(s *shell) *cobra.Command {
 	flags.StringVar(&f.network, "network", "", "name, `id` or file of the network to mine on (default the one joined, or that is there)")
 	flags.StringVar(&f.coordinator, "coordinator", "", "`name` of the coordinator to mine for (default the first found)")
 	flags.StringVar(&f.key, "key", "", "the coordinator's public `nkey` (default that of the first met)")
+	flags.BoolVar(&f.stay, "stay", false, "mine for that one coordinator only, also while it is silent")
 	flags.BoolVar(&f.lan, "lan", false, "look on the local network too for the coordinator that this machine joined")
 	f.route.add(cmd)
 	return cmd
@@ -76,15 +77,18 @@ func (f *workerFlags) run(ctx context.Context, s *shell) error {
 	if err != nil {
 		return err
 	}
-	conn, err := dial(way.url, name, s.log, opts)
+	servers := newPool(s.log, way)
+	conn, err := dial(way.url, name, s.log, append(opts, servers.options()...))
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
+	servers.serve(conn)
 	m.choose(s.log)
 	w, err := worker.New(worker.Config{
 		Conn: conn, Network: pinned.network, Coordinator: pinned.coordinator, Key: pinned.key, Name: name,
 		Kernel: m.kernel, Threads: m.threads, Version: buildVersion(), Host: hostName(), Log: s.log,
+		Stay: f.stay, Known: servers.known(), Nodes: servers.takeNodes,
 	})
 	if err != nil {
 		return usageError(err, "jbc worker --help says what the flags take")
@@ -97,7 +101,7 @@ func (f *workerFlags) run(ctx context.Context, s *shell) error {
 	tasks.Go(func() { stop(w.Run(mining)) })
 	tasks.Go(func() { s.showProgress(mining, w) })
 	if f.lan {
-		tasks.Go(func() { s.followOnLAN(mining, conn, way.member) })
+		tasks.Go(func() { s.followOnLAN(mining, conn, way.member, servers) })
 	}
 	tasks.Wait()
 	if cause := context.Cause(mining); !errors.Is(cause, context.Canceled) {
