@@ -13,8 +13,9 @@ import (
 // jbc is the path of the binary under test, readable by every user.
 var jbc string
 
-// TestMain builds the binary once. Under natsEnv, brokerEnv or fleetEnv this test
-// binary is a NATS server or a fleet in a process of its own instead.
+// TestMain builds the binary once. Under natsEnv, brokerEnv, fleetEnv or stopperEnv
+// this test binary is a NATS server, a fleet or a worker in a process of its own
+// instead.
 func TestMain(m *testing.M) {
 	if listen := os.Getenv(natsEnv); listen != "" {
 		os.Exit(serveNATS(listen))
@@ -24,6 +25,9 @@ func TestMain(m *testing.M) {
 	}
 	if config := os.Getenv(fleetEnv); config != "" {
 		os.Exit(serveFleet(config))
+	}
+	if config := os.Getenv(stopperEnv); config != "" {
+		os.Exit(serveStopper(config))
 	}
 	os.Exit(buildAndRun(m))
 }
