@@ -18,8 +18,9 @@ type Access struct {
 	Certs  *access.Certs
 	// Broker is the server that they connect to.
 	Broker *Broker
-	// Addresses is where: HOST:PORT, the likeliest first, at most 8.
-	Addresses []string
+	// Addresses says where: HOST:PORT, the likeliest first, at most 8; none while this
+	// machine has no address.
+	Addresses func() []string
 	// Hosts are the names and addresses of the certificate.
 	Hosts func() []string
 }
@@ -33,6 +34,9 @@ const admitSize = 256
 // ErrNoAccess says that a coordinator knows no credentials of its own.
 var ErrNoAccess = errors.New("this coordinator issues no tokens: it listens on loopback only, or on a NATS server with credentials of its own (see jbc nats-config)")
 
+// ErrNoAddress says that no other machine could reach the server.
+var ErrNoAddress = errors.New("this machine has no address that others could reach; --advertise HOST names one")
+
 // NewToken issues a token and returns its text, which is told only once. A refusal
 // wraps a [protocol.Code].
 func (c *Coordinator) NewToken(now time.Time, role protocol.Role, ttl time.Duration) (string, error) {
@@ -40,9 +44,13 @@ func (c *Coordinator) NewToken(now time.Time, role protocol.Role, ttl time.Durat
 	if a == nil {
 		return "", fmt.Errorf("%w: %w", protocol.Unavailable, ErrNoAccess)
 	}
+	addresses := a.Addresses()
+	if len(addresses) == 0 {
+		return "", fmt.Errorf("%w: %w", protocol.Unavailable, ErrNoAddress)
+	}
 	t := protocol.Token{
 		Network: c.cfg.Params.ID(), Coordinator: c.cfg.Name, Key: c.publicKey,
-		Addresses: a.Addresses, CA: a.Certs.Fingerprint(), Role: protocol.RoleWorker, Expires: now,
+		Addresses: addresses, CA: a.Certs.Fingerprint(), Role: protocol.RoleWorker, Expires: now,
 	}
 	var err error
 	if t.Seed, _, err = access.NewKey(); err != nil {
@@ -80,7 +88,7 @@ func (c *Coordinator) answerEnrol(msg *nats.Msg) error {
 	}
 	c.log.Info("machine joined", "machine", who.Name, "role", who.Role, "token", id)
 	reply := &protocol.EnrolReply{
-		Reply: accepted(&enrol.Ask), Name: who.Name, Role: who.Role, CA: a.Certs.CA(), Addresses: a.Addresses,
+		Reply: accepted(&enrol.Ask), Name: who.Name, Role: who.Role, CA: a.Certs.CA(), Addresses: a.Addresses(),
 	}
 	if who.Role == protocol.RoleCoordinator && c.node != nil {
 		reply.Mesh, reply.Routes = c.meshKey(), c.routesToTell()

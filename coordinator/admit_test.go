@@ -50,7 +50,7 @@ func startLodgeWith(t *testing.T, log *slog.Logger) *lodge {
 		}
 		t.Cleanup(l.broker.Stop)
 		return &Access{
-			Keeper: keeper, Certs: l.certs, Broker: l.broker, Addresses: []string{"192.0.2.7:4222"},
+			Keeper: keeper, Certs: l.certs, Broker: l.broker, Addresses: func() []string { return []string{"192.0.2.7:4222"} },
 			Hosts: func() []string { return nil },
 		}
 	}})
@@ -268,20 +268,25 @@ func TestNoAccess(t *testing.T) {
 	}
 }
 
-// TestLongAddresses goes on where its addresses are too long for a token.
-func TestLongAddresses(t *testing.T) {
-	l := startLodge(t)
-	for range protocol.MaxAddresses {
-		l.Coordinator.cfg.Access.Addresses = append(l.Coordinator.cfg.Access.Addresses, strings.Repeat("a.", 120)+"example:4222")
+// TestBadAddresses goes on where its addresses are too long for a token, or there are
+// none just now.
+func TestBadAddresses(t *testing.T) {
+	long := make([]string, protocol.MaxAddresses)
+	for i := range long {
+		long[i] = strings.Repeat("a.", 120) + "example:4222"
 	}
-	for range 2 {
-		reply := l.admin(&protocol.TokenAsk{Ask: protocol.Ask{Kind: protocol.KindTokenNew}, Role: protocol.RoleWorker, TTLMS: 1000})
-		if reply.Code != protocol.Unavailable || !strings.Contains(reply.Detail, "address") {
-			t.Errorf("token: %v (%s), want %v and why", reply.Code, reply.Detail, protocol.Unavailable)
+	for name, addresses := range map[string][]string{"too long": long, "none": nil} {
+		l := startLodge(t)
+		l.Coordinator.cfg.Access.Addresses = func() []string { return addresses }
+		for range 2 {
+			reply := l.admin(&protocol.TokenAsk{Ask: protocol.Ask{Kind: protocol.KindTokenNew}, Role: protocol.RoleWorker, TTLMS: 1000})
+			if reply.Code != protocol.Unavailable || !strings.Contains(reply.Detail, "address") {
+				t.Errorf("%s: token: %v (%s), want %v and why", name, reply.Code, reply.Detail, protocol.Unavailable)
+			}
 		}
-	}
-	if list := l.admin(&protocol.TokenAsk{Ask: protocol.Ask{Kind: protocol.KindTokenList}}); len(list.Entries) != 0 {
-		t.Errorf("tokens that nobody has: %+v", list.Entries)
+		if list := l.admin(&protocol.TokenAsk{Ask: protocol.Ask{Kind: protocol.KindTokenList}}); len(list.Entries) != 0 {
+			t.Errorf("%s: tokens that nobody has: %+v", name, list.Entries)
+		}
 	}
 }
 

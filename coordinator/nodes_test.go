@@ -313,3 +313,37 @@ func TestAskPlan(t *testing.T) {
 		t.Errorf("%d are asked at once beside one, want %d", got, maxAsking-1)
 	}
 }
+
+// TestNodeMoves: a node says where it is as soon as that changes, and stays where it
+// was while it has no address.
+func TestNodeMoves(t *testing.T) {
+	var where []string
+	key := newKey(t)
+	cfg := &Config{Params: chain.Regtest(), Name: "alpha", Key: key, Node: &NodeConfig{
+		Where: func() (addresses, routes []string) { return where, nil },
+	}}
+	s, err := newMeshSelf(cfg, publicKey(t, key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, last := time.Unix(1_800_000_000, 0), protocol.Node{}
+	for _, tt := range []struct {
+		where, want string
+		news        bool
+	}{
+		{"", "", true},
+		{"192.0.2.7:4222", "192.0.2.7:4222", true},
+		{"192.0.2.7:4222", "192.0.2.7:4222", false},
+		{"", "192.0.2.7:4222", false},
+		{"198.51.100.9:4222", "198.51.100.9:4222", true},
+		{"", "198.51.100.9:4222", false},
+	} {
+		now = now.Add(time.Minute)
+		where = strings.Fields(tt.where)
+		own, news, err := s.restated(now, s.ownNow(last), last, last.Said-1)
+		if got := strings.Join(own.Addresses, " "); err != nil || news != tt.news || got != tt.want || own.Check() != nil {
+			t.Errorf("at %q: says %q, news %v (%v, %v), want %q, %v", tt.where, got, news, err, own.Check(), tt.want, tt.news)
+		}
+		last = own
+	}
+}

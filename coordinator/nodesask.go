@@ -20,7 +20,7 @@ const (
 	maxNodePages    = maxNodes
 	maxMachinePages = 1000
 	// tendNodeTime is how often it is looked at what is to be said again or forgotten.
-	tendNodeTime = time.Hour
+	tendNodeTime = time.Minute
 )
 
 // errStrange says that a node's answers do not count: no record that counts names the

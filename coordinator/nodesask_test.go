@@ -51,7 +51,10 @@ func startMember(t *testing.T, cfg memberConfig) *member {
 		m.mesh = cfg.key
 	}
 	mesh := &NodeConfig{
-		Addresses: []string{cfg.name + ".example:4222"}, Routes: []string{cfg.name + ".example:6222"}, Mesh: cfg.mesh, Secure: !cfg.open,
+		Where: func() (addresses, routes []string) {
+			return []string{cfg.name + ".example:4222"}, []string{cfg.name + ".example:6222"}
+		},
+		Mesh: cfg.mesh, Secure: !cfg.open,
 		NodesChanged: func(nodes []protocol.Node) {
 			m.mu.Lock()
 			defer m.mu.Unlock()
@@ -82,7 +85,7 @@ func startMember(t *testing.T, cfg memberConfig) *member {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &Access{Keeper: m.keeper, Certs: certs, Broker: cfg.broker, Addresses: mesh.Addresses, Hosts: func() []string { return nil }}
+		return &Access{Keeper: m.keeper, Certs: certs, Broker: cfg.broker, Addresses: func() []string { return []string{cfg.name + ".example:4222"} }, Hosts: func() []string { return nil }}
 	}
 	if cfg.open {
 		admits = nil
@@ -277,7 +280,7 @@ func TestNodesSurviveARestart(t *testing.T) {
 		if tt.atLeast == protocol.MaxSaid {
 			atLeast = protocol.MaxSaid
 		}
-		own, news, err := again.Coordinator.node.restated(now.Add(tt.after), last, atLeast)
+		own, news, err := again.Coordinator.node.restated(now.Add(tt.after), again.Coordinator.node.book.own, last, atLeast)
 		if err != nil || own.Said != last.Said+tt.said || news != (tt.said > 0) || news && own.Check() != nil {
 			t.Errorf("%s: said %d ms after, %v, %v, want %d", tt.name, own.Said-last.Said, news, err, tt.said)
 		}

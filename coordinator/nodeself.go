@@ -15,9 +15,10 @@ import (
 
 // NodeConfig is what a coordinator needs to be a node of a mesh.
 type NodeConfig struct {
-	// Addresses is where clients connect, and Routes where other nodes do: HOST:PORT,
-	// the likeliest first. What is too much for a record is left out.
-	Addresses, Routes []string
+	// Where says where clients connect, and where other nodes do: HOST:PORT, the
+	// likeliest first. What is too much for a record is left out. It is asked at the
+	// start and every minute: a machine may have no address for a while.
+	Where func() (addresses, routes []string)
 	// CA is the DER of the certificate that the server's chain ends in, empty without
 	// TLS.
 	CA []byte
@@ -68,7 +69,7 @@ func newMeshSelf(cfg *Config, publicKey string) (*meshSelf, error) {
 		return nil, fmt.Errorf("node: mesh key: %w", err)
 	}
 	own := protocol.Node{Network: cfg.Params.ID(), Name: cfg.Name, Key: publicKey, Mesh: mesh, CA: cfg.Node.CA}
-	own.Addresses, own.Routes = fit(cfg.Node.Addresses, cfg.Node.Routes)
+	own.Addresses, own.Routes = fit(cfg.Node.Where())
 	if own, err = s.signed(own); err != nil {
 		return nil, err
 	}
@@ -78,7 +79,8 @@ func newMeshSelf(cfg *Config, publicKey string) (*meshSelf, error) {
 
 // fit leaves out what is too much for a record: the least likely of the longer list.
 func fit(addresses, routes []string) ([]string, []string) {
-	a, r := slices.Clone(addresses[:min(len(addresses), protocol.MaxAddresses)]), slices.Clone(routes[:min(len(routes), protocol.MaxAddresses)])
+	a := append([]string{}, addresses[:min(len(addresses), protocol.MaxAddresses)]...)
+	r := append([]string{}, routes[:min(len(routes), protocol.MaxAddresses)]...)
 	size := func(l []string) (n int) {
 		for _, s := range l {
 			n += len(s)
@@ -105,11 +107,22 @@ func (s *meshSelf) signed(own protocol.Node) (protocol.Node, error) {
 	return own, own.Check()
 }
 
+// ownNow returns what this node has to say of itself. While it has no address, since
+// its network is away, it stays where it was.
+func (s *meshSelf) ownNow(last protocol.Node) protocol.Node {
+	own := s.book.own
+	if addresses, routes := s.cfg.Where(); len(addresses)+len(routes) > 0 {
+		own.Addresses, own.Routes = fit(addresses, routes)
+	} else if last.Said > 0 {
+		own.Addresses, own.Routes = last.Addresses, last.Routes
+	}
+	return own
+}
+
 // restated returns the node's own record as it is to be said now, and whether it has
 // to be said anew: it says something else than last did, that is a day ago, or
 // somebody heard this node say something later than it remembers, at atLeast.
-func (s *meshSelf) restated(now time.Time, last protocol.Node, atLeast int64) (protocol.Node, bool, error) {
-	own := s.book.own
+func (s *meshSelf) restated(now time.Time, own, last protocol.Node, atLeast int64) (protocol.Node, bool, error) {
 	same := last.Said > 0 && last.Key == own.Key && slices.Equal(last.CA, own.CA) &&
 		slices.Equal(last.Addresses, own.Addresses) && slices.Equal(last.Routes, own.Routes)
 	if same && atLeast < last.Said && now.Sub(time.UnixMilli(last.Said)) < restateTime {

@@ -64,7 +64,7 @@ func (c *Coordinator) beginNode(now time.Time) error {
 // restate says anew what this node says of itself, where that is due. The caller
 // holds c.node.changing.
 func (c *Coordinator) restate(now time.Time, last protocol.Node, atLeast int64, gone ...string) error {
-	own, news, err := c.node.restated(now, last, atLeast)
+	own, news, err := c.node.restated(now, c.node.ownNow(last), last, atLeast)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,8 @@ func (c *Coordinator) restate(now time.Time, last protocol.Node, atLeast int64, 
 	return nil
 }
 
-// tendNode says again what this node said, once a day, and forgets who is gone.
+// tendNode says again what this node said, once a day or where it is somewhere else
+// now, and forgets who is gone.
 func (c *Coordinator) tendNode(now time.Time) error {
 	c.node.changing.Lock()
 	defer c.node.changing.Unlock()

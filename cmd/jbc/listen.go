@@ -22,6 +22,8 @@ import (
 const (
 	// tlsDir holds the certificates of a coordinator, below its data directory.
 	tlsDir = "tls"
+	// addressTime is how often it is looked for one where there is none.
+	addressTime = 2 * time.Second
 	// firstTokenTime is how long the token that is printed at the start can wait.
 	firstTokenTime = 24 * time.Hour
 )
@@ -107,8 +109,12 @@ func (f *coordinatorFlags) startSecure(s *shell, params *chain.Params, dir *data
 // own fills in where others reach the server, and writes the owner's file.
 func (f *coordinatorFlags) own(params *chain.Params, dir *dataDir, a *coordinator.Access, host string, owner *access.Membership) (err error) {
 	port := strconv.Itoa(a.Broker.Port())
-	if a.Addresses, err = reach(host, port, f.advertise, interfaces()); err != nil {
+	if _, err = reach(host, port, f.advertise, nil); err != nil {
 		return err
+	}
+	a.Addresses = func() []string {
+		addresses, _ := reach(host, port, f.advertise, interfaces()) // which was tried above
+		return addresses
 	}
 	key, err := coordinator.SigningKey(dir.path)
 	if err != nil {
@@ -152,7 +158,17 @@ func invite(ctx context.Context, s *shell, c *coordinator.Coordinator, a *coordi
 	case <-ctx.Done():
 		return
 	}
-	s.log.Info("other machines can join", "addresses", strings.Join(a.Addresses, ","))
+	for complained := false; len(a.Addresses()) == 0; complained = true {
+		if !complained {
+			s.log.Warn("other machines can't join: "+coordinator.ErrNoAddress.Error(), "waiting", "for a network")
+		}
+		select {
+		case <-time.After(addressTime):
+		case <-ctx.Done():
+			return
+		}
+	}
+	s.log.Info("other machines can join", "addresses", strings.Join(a.Addresses(), ","))
 	if !a.Keeper.Unused(time.Now(), protocol.RoleWorker) {
 		s.log.Info("jbc token new makes another token, jbc token list shows who joined")
 		return
@@ -223,9 +239,6 @@ func reach(host, port string, advertise []string, nics []nic) ([]string, error) 
 		if address := net.JoinHostPort(h, port); !slices.Contains(addresses, address) {
 			addresses = append(addresses, address)
 		}
-	}
-	if len(addresses) == 0 {
-		return nil, usageError(errors.New("this machine has no address that others could reach"), "give the one that they do with --advertise HOST")
 	}
 	return addresses[:min(len(addresses), protocol.MaxAddresses)], nil
 }

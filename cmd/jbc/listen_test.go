@@ -43,7 +43,7 @@ func TestReach(t *testing.T) {
 		{"advertised IPv6", "192.0.2.9", []string{"2001:db8::1", "[2001:db8::2]", "[2001:db8::3]:1"}, nics, "[2001:db8::1]:4222 [2001:db8::2]:4222 [2001:db8::3]:1 192.0.2.9:4222"},
 		{"advertised and there", "192.0.2.9", []string{"192.0.2.9"}, nics, "192.0.2.9:4222"},
 		{"more than a token holds", "0.0.0.0", []string{"farm.example"}, many, "farm.example:4222 192.0.2.1:4222 192.0.2.2:4222 192.0.2.3:4222 192.0.2.4:4222 192.0.2.5:4222 192.0.2.6:4222 192.0.2.7:4222"},
-		{"no address", "0.0.0.0", nil, nics[:1], "this machine has no address that others could reach"},
+		{"no address", "0.0.0.0", nil, nics[:1], ""},
 		{"a port that is none", "192.0.2.9", []string{"farm.example:http"}, nics, `address "farm.example:http": port "http", want 1 to 65535`},
 		{"port 0", "192.0.2.9", []string{"farm.example:0"}, nics, `address "farm.example:0": port "0", want 1 to 65535`},
 		{"a URL", "192.0.2.9", []string{"tls://farm.example"}, nics, `port "//farm.example"`},

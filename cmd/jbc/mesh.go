@@ -142,24 +142,30 @@ func (f *coordinatorFlags) node(farm *farmConn, mesh nkeys.KeyPair) (*coordinato
 	}
 	port := strconv.Itoa(b.MeshPort())
 	if farm.access == nil {
-		n.Addresses = []string{net.JoinHostPort("127.0.0.1", strconv.Itoa(b.Port()))}
-		n.Routes = []string{net.JoinHostPort("127.0.0.1", port)}
+		address, route := net.JoinHostPort("127.0.0.1", strconv.Itoa(b.Port())), net.JoinHostPort("127.0.0.1", port)
+		n.Where = func() ([]string, []string) { return []string{address}, []string{route} }
 		return n, nil
 	}
-	n.Secure, n.Addresses = true, farm.access.Addresses
-	var hosts []string // advertised ones are reached at this port too
-	for _, a := range f.advertise {
-		if address, err := advertised(a, port); err == nil {
-			h, _, _ := net.SplitHostPort(address)
-			hosts = append(hosts, h)
-		}
-	}
-	if n.Routes, err = reach(host, port, hosts, interfaces()); err != nil {
-		return nil, err
+	n.Secure = true
+	n.Where = func() ([]string, []string) {
+		routes, _ := reach(host, port, f.advertisedHosts(), interfaces()) // the hosts were tried at the start
+		return farm.access.Addresses(), routes
 	}
 	block, _ := pem.Decode([]byte(farm.access.Certs.CA()))
 	n.CA = block.Bytes
 	return n, nil
+}
+
+// advertisedHosts returns the hosts of --advertise: they are reached at other ports
+// too.
+func (f *coordinatorFlags) advertisedHosts() (hosts []string) {
+	for _, a := range f.advertise {
+		if address, err := advertised(a, "1"); err == nil {
+			host, _, _ := net.SplitHostPort(address)
+			hosts = append(hosts, host)
+		}
+	}
+	return hosts
 }
 
 // dialNodes has the server dial the nodes that are known, beside those that were

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -46,14 +47,18 @@ func TestPlaceNeedsNoServer(t *testing.T) {
 		{"nothing else", func(*coordinatorFlags) {}, ""},
 		{"--lan", func(f *coordinatorFlags) { f.lan, f.listen = true, "0.0.0.0:4222" }, "--lan"},
 		{"--advertise", func(f *coordinatorFlags) { f.advertise = []string{"192.0.2.9"} }, "--advertise"},
-		{"--secure", func(f *coordinatorFlags) { f.secure = true }, "--secure"},
 		{"--mine", func(f *coordinatorFlags) { f.mine = true }, "--mine"},
+		{"--mesh", func(f *coordinatorFlags) { f.mesh.listen = "127.0.0.1:6222" }, "--mesh"},
+		{"--node", func(f *coordinatorFlags) { f.mesh.nodes = []string{"127.0.0.1:6222"} }, "--node"},
+		{"a server of its own", func(f *coordinatorFlags) {
+			f.place.own, f.listen, f.mine, f.advertise = true, "0.0.0.0:4222", true, []string{"192.0.2.9"}
+		}, ""},
 	} {
 		f := &coordinatorFlags{network: "dev", listen: defaultListen, place: placeFlags{join: path}}
 		tt.change(f)
 		err := f.place.take(s, f)
 		if err == nil {
-			err = f.checkLAN()
+			err = errors.Join(f.checkLAN(), f.checkMesh())
 		}
 		switch {
 		case tt.want == "" && err != nil:
