@@ -39,7 +39,7 @@ func TestClusterFailover(t *testing.T) {
 		d.start(t)
 		m.diggers = append(m.diggers, d)
 	}
-	tries := count(2, 20)
+	tries := count(1, 20)
 	for i := range tries {
 		m.try(t, i == 0)
 	}

@@ -26,7 +26,7 @@ func TestFailover(t *testing.T) {
 			for _, name := range []string{"w1", "w2", "w3", "w4"} {
 				m.diggers = append(m.diggers, m.nodes[0].digger(t, m.nodes[0].host, name))
 			}
-			tries := count(2, 20)
+			tries := count(1, 20)
 			for range tries {
 				m.try(t)
 			}

@@ -336,8 +336,8 @@ func listTokens(t *testing.T, c *listening) {
 			online[e.Name] = e.Online
 		}
 	}
-	if states["joined"] != 4 || states["used"] != 4 || states["expired"] != 1 || states["revoked"] != 1 {
-		t.Errorf("the states are %v, want 4 joined, 4 used, 1 expired, 1 revoked", states)
+	if states["joined"] != 5 || states["used"] != 4 || states["expired"] != 1 || states["revoked"] != 1 {
+		t.Errorf("the states are %v, want 5 joined with the coordinator, 4 used, 1 expired, 1 revoked", states)
 	}
 	if online["h2"] != 1 || online["h3"] != 1 || online["spare"] != 0 {
 		t.Errorf("online are %v, want h2 and h3 once", online)

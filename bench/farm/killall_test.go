@@ -47,7 +47,7 @@ func TestKillAll(t *testing.T) {
 		}
 	}
 	t.Logf("seed %d, links are cut: %v", seed, apart)
-	plan := m.plan(rand.New(rand.NewPCG(seed, 0)), time.Duration(count(20, 300))*time.Second)
+	plan := m.plan(rand.New(rand.NewPCG(seed, 0)), time.Duration(count(10, 300))*time.Second)
 	m.run(t, plan)
 	m.settle(t)
 	m.check(t)

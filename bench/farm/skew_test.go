@@ -55,7 +55,7 @@ func TestClockSkew(t *testing.T) {
 					eventually(t, time.Minute, "the clock is felt", func() bool { return wrong.apart(alpha) })
 				}
 				eventually(t, 5*time.Minute, "the others mine on", func() bool {
-					return alpha.chain.Tip().Height >= began+uint32(count(8, 60)) && beta.chain.Tip() == alpha.chain.Tip()
+					return alpha.chain.Tip().Height >= began+uint32(count(4, 60)) && beta.chain.Tip() == alpha.chain.Tip()
 				})
 				differ := told.lackedBy(alpha, "wrong")
 				mined, apart := alpha.chain.Tip().Height-began, wrong.apart(alpha)

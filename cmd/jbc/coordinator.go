@@ -326,7 +326,7 @@ func explainListen(err error) error {
 		return err
 	}
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return withHint(err, "another coordinator or NATS server has that port: choose another with --listen HOST:PORT, or use that server with --nats URL")
+		return withHint(err, "another coordinator or NATS server has that port: choose another with --listen HOST:PORT (or --mesh, where nodes meet), or use that server with --nats URL")
 	}
 	return usageError(err, "--listen takes HOST:PORT, for example "+defaultListen)
 }

@@ -54,6 +54,29 @@ func (f *coordinatorFlags) checkMesh() error {
 	case f.listensToOthers() && len(m.nodes) > 0:
 		return usageError(errors.New("--node names others without credentials, and this coordinator has some"), "on the other's machine: jbc token new --role coordinator; here: jbc join, then --join FILE")
 	}
+	if m.listen != "" && m.listen != meshOff {
+		if err := f.checkMeshAddress("--mesh", m.listen, 0); err != nil {
+			return err
+		}
+	}
+	for _, node := range m.nodes {
+		if err := f.checkMeshAddress("--node", node, 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkMeshAddress checks what a flag says, whose port is at least that.
+func (f *coordinatorFlags) checkMeshAddress(flag, address string, least int) error {
+	host, port, err := net.SplitHostPort(address)
+	n, notNumber := strconv.Atoi(port)
+	switch {
+	case err != nil || notNumber != nil || n < least || n > 65535:
+		return usageError(fmt.Errorf("%s %q: want HOST:PORT", flag, address), "for example "+flag+" 127.0.0.1:6222")
+	case !f.listensToOthers() && !coordinator.IsLoopback(host):
+		return usageError(fmt.Errorf("%s %q: %w", flag, address, coordinator.ErrNotLoopback), "other machines are met with credentials: jbc token new --role coordinator on one, jbc join on the other, then --join FILE --listen HOST:PORT")
+	}
 	return nil
 }
 

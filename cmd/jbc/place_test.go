@@ -69,6 +69,36 @@ func TestPlaceNeedsNoServer(t *testing.T) {
 	}
 }
 
+// TestMeshFlags refuses what makes no sense, by the flag's name.
+func TestMeshFlags(t *testing.T) {
+	for _, tt := range []struct {
+		listen, mesh, node, nats, want string
+	}{
+		{defaultListen, "", "", "", ""},
+		{defaultListen, "127.0.0.1:0", "127.0.0.1:6222", "", ""},
+		{defaultListen, "off", "", "nats://elsewhere:4222", ""},
+		{"0.0.0.0:4222", "0.0.0.0:6222", "", "", ""},
+		{defaultListen, "6222", "", "", `--mesh "6222"`},
+		{defaultListen, "127.0.0.1:http", "", "", `--mesh "127.0.0.1:http"`},
+		{defaultListen, "0.0.0.0:6222", "", "", `--mesh "0.0.0.0:6222": not a loopback address`},
+		{defaultListen, "", "localhost", "", `--node "localhost"`},
+		{defaultListen, "", "127.0.0.1:0", "", `--node "127.0.0.1:0"`},
+		{defaultListen, "", "192.0.2.7:6222", "", `--node "192.0.2.7:6222": not a loopback address`},
+		{defaultListen, "off", "127.0.0.1:6222", "", "--mesh off"},
+		{defaultListen, "", "127.0.0.1:6222", "nats://elsewhere:4222", "--nats"},
+		{"0.0.0.0:4222", "", "127.0.0.1:6222", "", "--node"},
+	} {
+		f := &coordinatorFlags{listen: tt.listen, nats: natsFlags{url: tt.nats}, mesh: meshFlags{listen: tt.mesh}}
+		if tt.node != "" {
+			f.mesh.nodes = []string{tt.node}
+		}
+		err := f.checkMesh()
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("--listen %s --mesh %s --node %s: %v, want %q", tt.listen, tt.mesh, tt.node, err, tt.want)
+		}
+	}
+}
+
 // TestPatient pings a server of somebody else's less often than workers do.
 func TestPatient(t *testing.T) {
 	opts := nats.GetDefaultOptions()

@@ -117,7 +117,7 @@ func TestRaceNodes(t *testing.T) {
 	for _, port := range r.ports {
 		ports[port] = true
 	}
-	if len(ports) != 3 {
+	if len(ports) != 6 { // for clients and for nodes
 		t.Errorf("ports %v", r.ports)
 	}
 }
