@@ -135,9 +135,13 @@ func (m *mesh) options(opts *server.Options) {
 // Check implements [server.Authentication] for routes: those of this process are
 // known by their address.
 func (m *mesh) Check(c server.ClientAuthentication) bool {
+	from := c.RemoteAddress()
+	if from == nil { // it is closed already
+		return false
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.ours[c.RemoteAddress().String()]
+	return m.ours[from.String()]
 }
 
 // run meets others until end.

@@ -42,6 +42,7 @@ func TestFaults(t *testing.T) {
 		{BadBlock, "bad block", 1},
 		{Withheld, "withheld", 3},
 		{Endless, "endless", 1},
+		{Apart, "apart", 11},
 	}
 	if len(tests) != int(faults)-1 {
 		t.Errorf("%d faults are tested, want %d", len(tests), faults-1)
