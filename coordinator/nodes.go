@@ -58,7 +58,7 @@ const (
 )
 
 // Take takes what a node says of itself, whoever passed it on. Of one name the newest
-// counts. An error says that nobody who is honest passes it on.
+// counts, and of one key on routes. An error says that nobody who is honest passes it on.
 func (b *nodeBook) Take(now time.Time, n *protocol.Node, counts vouch) (taken, error) {
 	old, known := b.known[n.Name]
 	switch {
@@ -79,7 +79,7 @@ func (b *nodeBook) Take(now time.Time, n *protocol.Node, counts vouch) (taken, e
 		return noMatter, nil
 	case n.Said < now.Add(-nodeLife).UnixMilli():
 		return noNews, nil
-	case known && cmp.Or(cmp.Compare(n.Said, old.Node.Said), bytes.Compare(n.Proof, old.Node.Proof)) < 0:
+	case known && before(n, &old.Node), !b.endOther(n):
 		return noNews, nil
 	case !known && len(b.known) >= maxNodes && !b.makeRoom(now):
 		return noMatter, nil
@@ -87,6 +87,37 @@ func (b *nodeBook) Take(now time.Time, n *protocol.Node, counts vouch) (taken, e
 	b.known[n.Name] = knownNode{Node: *n, Heard: min(n.Said, now.UnixMilli())}
 	b.count++
 	return isNews, nil
+}
+
+// before says whether n was said before other.
+func before(n, other *protocol.Node) bool {
+	return cmp.Or(cmp.Compare(n.Said, other.Said), bytes.Compare(n.Proof, other.Proof)) < 0
+}
+
+// endOther forgets what the key of n on routes said under another name, and returns
+// false where it said that later: one that joined has the word of one node.
+func (b *nodeBook) endOther(n *protocol.Node) bool {
+	for name, k := range b.known {
+		if k.Node.Mesh != n.Mesh || name == n.Name {
+			continue
+		}
+		if before(n, &k.Node) {
+			return false
+		}
+		b.forget(name)
+		return true // there is one at most
+	}
+	return true
+}
+
+// Restore brings back a node that was known, and returns false where its key on routes
+// said something else later.
+func (b *nodeBook) Restore(k knownNode) bool {
+	if !b.endOther(&k.Node) {
+		return false
+	}
+	b.known[k.Node.Name] = k
+	return true
 }
 
 // makeRoom forgets the node that was silent for the longest, if it was for days.

@@ -58,7 +58,7 @@ func TestTakeNodes(t *testing.T) {
 	known := func(n *protocol.Node) bool { // as a keeper would know them
 		for _, name := range []string{"beta", "gamma"} {
 			if public, _ := labelKey(t, name).PublicKey(); n.Mesh == public {
-				return n.Name == name
+				return protocol.OwnsName(name, n.Name)
 			}
 		}
 		return false
@@ -81,6 +81,9 @@ func TestTakeNodes(t *testing.T) {
 		{"a key that nobody knows", []protocol.Node{saidAt(t, "delta", "delta", 0)}, noMatter, false, -1},
 		{"a forged proof", []protocol.Node{forged}, noNews, true, -1},
 		{"of another network", []protocol.Node{elsewhere}, noNews, true, -1},
+		{"another name of one key, later", []protocol.Node{saidAt(t, "beta", "beta", 0), saidAt(t, "beta_1", "beta", time.Hour)}, isNews, false, -1},
+		{"another name of one key, earlier", []protocol.Node{saidAt(t, "beta", "beta", 0), saidAt(t, "beta_1", "beta", -time.Hour)}, noNews, false, 0},
+		{"its first name again", []protocol.Node{saidAt(t, "beta_1", "beta", 0), saidAt(t, "beta", "beta", time.Hour)}, isNews, false, time.Hour},
 		{"itself, as it knows", []protocol.Node{saidAt(t, "alpha", "alpha", 0)}, noNews, false, -1},
 		{"itself, earlier", []protocol.Node{saidAt(t, "alpha", "alpha", -time.Hour)}, noNews, false, -1},
 		{"itself, later than it knows", []protocol.Node{saidAt(t, "alpha", "alpha", time.Hour)}, newerSelf, false, -1},
@@ -96,6 +99,9 @@ func TestTakeNodes(t *testing.T) {
 		said := time.Duration(-1)
 		if k, ok := b.known["beta"]; ok {
 			said = time.UnixMilli(k.Node.Said).Sub(testStart)
+		}
+		if len(b.known) > 1 {
+			t.Errorf("%s: %d nodes of one key are known", tt.name, len(b.known))
 		}
 		if did != tt.want || (err != nil) != tt.bad || said != tt.said {
 			t.Errorf("%s: %v, %v, beta said it at %v, want %v, bad %v, %v", tt.name, did, err, said, tt.want, tt.bad, tt.said)
@@ -267,24 +273,24 @@ func TestAskPlan(t *testing.T) {
 		return all
 	}
 	due("nobody was heard", "", beta, gamma)
-	if !p.Heard("beta", "B", "1") || !p.Heard("gamma", "C", "1") {
+	if !p.Heard("beta", "B", "1", false) || !p.Heard("gamma", "C", "1", false) {
 		t.Error("news are none")
 	}
 	due("one that is ignored", "beta 1 0", beta)
 	due("both", "gamma 1 0", beta, gamma)
-	if p.Heard("beta", "B", "2"); p.asking != 2 {
+	if p.Heard("beta", "B", "2", false); p.asking != 2 {
 		t.Errorf("%d are asked, want 2", p.asking)
 	}
-	p.Done(now, asking{beta, "1", machinesFrom{}}, machinesFrom{7, 5}, true, false)
-	p.Done(now, asking{gamma, "1", machinesFrom{}}, machinesFrom{}, false, true)
+	p.Done(now, asking{beta, "1", machinesFrom{}, false}, machinesFrom{7, 5}, true, false)
+	p.Done(now, asking{gamma, "1", machinesFrom{}, false}, machinesFrom{}, false, true)
 	due("at once again", "", beta, gamma)
 	if got := p.Next(now); !got.Equal(now.Add(askRest)) {
 		t.Errorf("next %v, want in %v", got.Sub(now), askRest)
 	}
 	now = now.Add(askRest)
 	due("what changed meanwhile", "beta 2 5", beta, gamma)
-	p.Done(now, asking{beta, "2", machinesFrom{}}, machinesFrom{7, 6}, true, false)
-	if p.Heard("beta", "B", "2") {
+	p.Done(now, asking{beta, "2", machinesFrom{}, false}, machinesFrom{7, 6}, true, false)
+	if p.Heard("beta", "B", "2", false) {
 		t.Error("what was asked for is news")
 	}
 	if got := p.Next(now); !got.Equal(testStart.Add(askRetry)) {
@@ -292,10 +298,10 @@ func TestAskPlan(t *testing.T) {
 	}
 	p.Trusted()
 	due("when more is trusted", "gamma 1 0", beta, gamma)
-	p.Done(now, asking{gamma, "1", machinesFrom{}}, machinesFrom{}, false, false)
+	p.Done(now, asking{gamma, "1", machinesFrom{}, false}, machinesFrom{}, false, false)
 	p.Trusted()
 	due("a failure that has nothing to do with it", "", beta, gamma)
-	p.Heard("beta", "another", "2")
+	p.Heard("beta", "another", "2", false)
 	due("of another key", "", beta)
 	due("everything of another key", "beta 2 0", peers.Peer{Name: "beta", Key: "another"})
 	p.Keep(func(string) bool { return false })
@@ -303,7 +309,7 @@ func TestAskPlan(t *testing.T) {
 		t.Errorf("%d are kept, want the one that is asked", len(p.nodes))
 	}
 	for i := range 3 * maxAsking {
-		p.Heard(fmt.Sprint("n", i), "K", "1")
+		p.Heard(fmt.Sprint("n", i), "K", "1", false)
 	}
 	var many []peers.Peer
 	for i := range 3 * maxAsking {
@@ -311,6 +317,56 @@ func TestAskPlan(t *testing.T) {
 	}
 	if got := len(p.Due(now, many)); got != maxAsking-1 {
 		t.Errorf("%d are asked at once beside one, want %d", got, maxAsking-1)
+	}
+}
+
+// TestAskPlanPinged asks nobody more than once a second because of pings, which anybody
+// can make up, and yet what changed within about a second.
+func TestAskPlanPinged(t *testing.T) {
+	p, beta := newAskPlan(), peers.Peer{Name: "beta", Key: "B"}
+	questions := 0
+	for i := range 1000 { // a ping every 10 ms
+		now := testStart.Add(time.Duration(i) * 10 * time.Millisecond)
+		p.Heard("beta", "B", fmt.Sprint("made up ", i), true)
+		for _, a := range p.Due(now, []peers.Peer{beta}) {
+			questions++
+			p.Done(now, a, a.from, true, false)
+		}
+	}
+	if questions != 10 {
+		t.Errorf("%d questions in 10 s of pings, want 10", questions)
+	}
+	now := testStart.Add(time.Hour)
+	p.Heard("beta", "B", "real", true)
+	due := p.Due(now, []peers.Peer{beta})
+	if len(due) != 1 {
+		t.Fatal("the first ping in a while is not heeded at once")
+	}
+	p.Heard("beta", "B", "changed meanwhile", true)
+	p.Done(now, due[0], due[0].from, true, false)
+	if next := p.Next(now); !next.Equal(now.Add(pingRest)) || len(p.Due(next, []peers.Peer{beta})) != 1 {
+		t.Errorf("what changed meanwhile is asked for after %v, want %v", next.Sub(now), pingRest)
+	}
+}
+
+// TestRestoreNodes brings back one node of each key: what it said last.
+func TestRestoreNodes(t *testing.T) {
+	for _, names := range [][]string{{"beta", "beta_1", "gamma"}, {"gamma", "beta_1", "beta"}} {
+		b := newNodeBook(saidAt(t, "alpha", "alpha", 0))
+		var left []string
+		for _, name := range names {
+			after := map[string]time.Duration{"beta_1": time.Hour}[name]
+			if !b.Restore(knownNode{Node: saidAt(t, name, protocol.MachineOf(name), after)}) {
+				left = append(left, name)
+			}
+		}
+		var got []string
+		for _, n := range b.Others() {
+			got = append(got, n.Name)
+		}
+		if off := append(b.Gone(), left...); strings.Join(got, " ") != "beta_1 gamma" || strings.Join(off, " ") != "beta" {
+			t.Errorf("%v: %v are known and %v to be taken off the disk, want beta_1 and gamma, and beta", names, got, off)
+		}
 	}
 }
 

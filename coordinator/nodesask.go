@@ -39,13 +39,13 @@ func (c *Coordinator) tellBook() {
 }
 
 // hearBook notes what another coordinator, which is in the table of others, says of
-// its book.
-func (c *Coordinator) hearBook(name, key, book string) {
+// its book, or what a ping says of that.
+func (c *Coordinator) hearBook(name, key, book string, pinged bool) {
 	if c.node == nil || book == "" || len(book) > maxBook {
 		return
 	}
 	c.node.mu.Lock()
-	news := c.node.plan.Heard(name, key, strings.Clone(book))
+	news := c.node.plan.Heard(name, key, strings.Clone(book), pinged)
 	c.node.mu.Unlock()
 	if news {
 		poke(c.node.wake)

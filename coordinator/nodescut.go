@@ -13,9 +13,17 @@ func (c *Coordinator) takeMachines(now time.Time, from string, told []protocol.M
 	if len(told) == 0 {
 		return 0, nil
 	}
-	merged, err := c.cfg.Access.Keeper.Merge(now, told)
+	known := map[string]bool{} // keys of coordinators
+	for i := range told {
+		name, _ := c.cfg.Access.Keeper.Coordinator(told[i].Key)
+		known[told[i].Key] = name != ""
+	}
+	merged, err := c.cfg.Access.Keeper.Merge(now, from, told)
 	for _, m := range merged {
 		if m.Revoked == 0 {
+			if m.Role == protocol.RoleCoordinator && !known[m.Key] {
+				c.log.Info("coordinator learned of", "machine", m.Name, "home", m.Home, "key", m.Key, "heard from", from)
+			}
 			continue
 		}
 		c.log.Info("machine revoked", "machine", m.Name, "role", m.Role, "heard from", from)
@@ -52,7 +60,7 @@ func (c *Coordinator) machinesChanged(now time.Time) error {
 		if barred[m.Key] = true; c.node.barred[m.Key] {
 			continue
 		}
-		c.log.Warn("two machines have one name: the one that joined later is not let in", "machine", m.Name, "home", m.Home, "key", m.Key,
+		c.log.Warn("two machines have one name: the one that joined later, or elsewhere, is not let in", "machine", m.Name, "home", m.Home, "key", m.Key,
 			"hint", "jbc token revoke "+m.Key+" and have it join again")
 		c.cutOff(m.Key, m.Role)
 	}

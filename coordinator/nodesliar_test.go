@@ -216,8 +216,8 @@ func TestFalseNodes(t *testing.T) {
 			alpha := startMember(t, memberConfig{broker: broker, name: "alpha"})
 			liar := startFalseNode(t, broker.URL(), func(f *falseNode) {
 				if tt.known {
-					told := protocol.Machine{Key: publicKey(t, f.mesh), Name: "liar", Role: protocol.RoleCoordinator, Home: "alpha", Joined: 10}
-					if _, err := alpha.keeper.Merge(time.Now(), []protocol.Machine{told}); err != nil {
+					told := protocol.Machine{Key: publicKey(t, f.mesh), Name: "liar", Role: protocol.RoleCoordinator, Home: "zero", Joined: 10}
+					if _, err := alpha.keeper.Merge(time.Now(), "zero", []protocol.Machine{told}); err != nil {
 						t.Fatal(err)
 					}
 				}

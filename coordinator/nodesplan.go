@@ -9,9 +9,11 @@ import (
 
 const (
 	// askRest is how long a node is left alone after it answered, and askRetry after
-	// it did not, or could not be believed.
+	// it did not, or could not be believed. pingRest is how long after it was asked
+	// because of a ping, which proves nothing.
 	askRest  = 100 * time.Millisecond
 	askRetry = 2 * time.Second
+	pingRest = time.Second
 	// maxAsking is how many nodes are asked at once.
 	maxAsking = 16
 )
@@ -28,6 +30,8 @@ type askPlan struct {
 type askedNode struct {
 	key  string
 	book string // as it says that it is now
+	// pinged says that a ping told of the book.
+	pinged bool
 	// asked is the book that all was heard of, and from and epoch where the next
 	// question for machines begins.
 	asked   string
@@ -42,16 +46,18 @@ type machinesFrom struct{ epoch, after protocol.Point }
 
 // asking is a question that is under way.
 type asking struct {
-	peer peers.Peer
-	book string
-	from machinesFrom
+	peer   peers.Peer
+	book   string
+	from   machinesFrom
+	pinged bool
 }
 
 func newAskPlan() *askPlan { return &askPlan{nodes: map[string]*askedNode{}} }
 
 // Heard notes the book that a coordinator says it has, one that was met and is in the
-// table of others. It returns whether it is another than it was asked for.
-func (p *askPlan) Heard(name, key, book string) bool {
+// table of others, or that a ping says so. It returns whether it is another than it was
+// asked for.
+func (p *askPlan) Heard(name, key, book string, pinged bool) bool {
 	n := p.nodes[name]
 	if n == nil || n.key != key {
 		if n == nil || !n.asking { // else once that ended
@@ -59,7 +65,9 @@ func (p *askPlan) Heard(name, key, book string) bool {
 			p.nodes[name] = n
 		}
 	}
-	n.book = book
+	if n.book != book {
+		n.book, n.pinged = book, pinged
+	}
 	return n.book != n.asked
 }
 
@@ -74,7 +82,7 @@ func (p *askPlan) Due(now time.Time, others []peers.Peer) (due []asking) {
 		}
 		n.asking = true
 		p.asking++
-		due = append(due, asking{o, n.book, n.from})
+		due = append(due, asking{o, n.book, n.from, n.pinged})
 	}
 	return due
 }
@@ -98,6 +106,9 @@ func (p *askPlan) Done(now time.Time, a asking, from machinesFrom, ok, strange b
 	n.next = now.Add(askRetry)
 	if ok {
 		n.asked, n.next = a.book, now.Add(askRest)
+		if a.pinged {
+			n.next = now.Add(pingRest)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jbcnet/jbc/chain/store"
@@ -40,8 +41,10 @@ func (c *Coordinator) beginNode(now time.Time) error {
 			gone = append(gone, name)
 		default:
 			c.node.mu.Lock()
-			b.known[name] = k
-			c.node.mu.Unlock()
+			defer c.node.mu.Unlock()
+			if !b.Restore(k) {
+				gone = append(gone, name)
+			}
 		}
 		return nil
 	})
@@ -151,6 +154,7 @@ func (c *Coordinator) forgetNodes(now time.Time) error {
 func (c *Coordinator) keepNodes(news []knownNode) error {
 	c.node.mu.Lock()
 	gone := c.node.book.Gone()
+	news = slices.DeleteFunc(news, func(k knownNode) bool { return slices.Contains(gone, k.Node.Name) })
 	c.node.mu.Unlock()
 	if len(gone) > 0 {
 		c.log.Info("nodes forgotten", "nodes", gone)

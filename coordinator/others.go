@@ -52,7 +52,8 @@ func (o *others) with(f func(*peers.Table)) {
 }
 
 // hearBlock notes what another coordinator says of its chain. Nothing is believed:
-// its headers and blocks are judged when they come.
+// its headers and blocks are judged when they come. When a block was heard of counts
+// where its coordinator signed that, or work proves it: all else is free to make.
 func (c *Coordinator) hearBlock(msg *nats.Msg) error {
 	var said protocol.BlockAnnounced
 	if protocol.Decode(msg.Data, &said) != nil || said.Coordinator != protocol.LastToken(msg.Subject) || said.Coordinator == c.cfg.Name {
@@ -65,18 +66,21 @@ func (c *Coordinator) hearBlock(msg *nats.Msg) error {
 	if tip.Work.UnmarshalText([]byte(said.Chainwork)) != nil || said.Header.Hash() != said.Hash {
 		return nil
 	}
-	now := time.Now()
+	now, proven := time.Now(), false
 	c.others.with(func(t *peers.Table) {
 		peer, met := t.Peer(said.Coordinator)
 		switch {
 		case !met:
 			poke(c.others.look)
 		case protocol.Verify(peer.Key, protocol.ToAll, msg.Header.Get(protocol.SignatureHeader), msg.Data) == nil:
+			proven = true
 			t.Heard(now, peer.Name, peer.Key, tip)
 			poke(c.others.news)
 		}
 	})
-	c.hear(now, said.Hash)
+	if proven || c.isNext(said.Header) {
+		c.hear(now, said.Hash)
+	}
 	return nil
 }
 
@@ -97,7 +101,7 @@ func (c *Coordinator) meetAsker(said []byte) {
 		poke(c.others.look)
 		return
 	}
-	c.hearBook(peer.Name, peer.Key, book)
+	c.hearBook(peer.Name, peer.Key, book, true)
 }
 
 // lookAround asks who is there: when this coordinator can be asked itself, when
@@ -137,7 +141,7 @@ func (c *Coordinator) meetOthers(now time.Time, found []protocol.Found) {
 				tip.Work = chain.Work{} // an older version, which does not say
 			}
 			if t.Heard(now, f.Name, f.Key, tip) {
-				c.hearBook(f.Name, f.Key, f.Book)
+				c.hearBook(f.Name, f.Key, f.Book, false)
 			}
 		}
 		t.Forget(now)

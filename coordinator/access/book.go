@@ -45,8 +45,11 @@ type machine struct {
 	Role    protocol.Role `json:"role"`
 	Joined  int64         `json:"joined"`
 	Revoked int64         `json:"revoked,omitempty"`
-	// Home is the coordinator that others say it joined, empty for this one.
+	// Home is the coordinator that others say it joined, empty where this one let it
+	// join, or is it.
 	Home string `json:"home,omitempty"`
+	// Told is the coordinator that told of it first.
+	Told string `json:"told,omitempty"`
 	// Noted is when others told of its revocation, by the clock here: theirs may be
 	// wrong, and yet it has to be kept.
 	Noted int64 `json:"noted,omitempty"`
@@ -101,8 +104,9 @@ type book struct {
 	// names are those of machines that were not revoked, without what tells apart
 	// their processes, and the key of the one machine that has each.
 	names   map[string]string
-	told    int       // machines that others told of
-	changes changeLog // of machines
+	told    map[string]int // machines that others told of, by who did
+	elses   int            // of those that were not revoked
+	changes changeLog      // of machines
 	// reserved are the names of this process's own clients, and of the owner's. The
 	// first is the coordinator's.
 	reserved []string
@@ -112,7 +116,7 @@ type book struct {
 func newBook(reserved []string) *book {
 	return &book{
 		tokens: map[string]token{}, machines: map[string]machine{}, names: map[string]string{},
-		changes: newChangeLog(), reserved: reserved,
+		told: map[string]int{}, changes: newChangeLog(), reserved: reserved,
 	}
 }
 
@@ -123,9 +127,7 @@ func (b *book) apply(c change) {
 	for _, m := range c.machines {
 		b.forget(m.Key)
 		b.machines[m.Key] = m
-		if m.Home != "" {
-			b.told++
-		}
+		b.countTold(m, 1)
 		b.settle(m)
 		b.changes.note(m.Key)
 	}
@@ -137,10 +139,19 @@ func (b *book) apply(c change) {
 }
 
 func (b *book) forget(key string) {
-	if b.machines[key].Home != "" {
-		b.told--
-	}
+	b.countTold(b.machines[key], -1)
 	delete(b.machines, key)
+}
+
+// countTold counts a machine that others told of.
+func (b *book) countTold(m machine, n int) {
+	if m.Home == "" {
+		return
+	}
+	b.told[m.Told] += n
+	if m.Revoked == 0 {
+		b.elses += n
+	}
 }
 
 // issue makes the token with that public key one that can be traded.

@@ -67,7 +67,7 @@ func TestChanges(t *testing.T) {
 	for i := range 2*protocol.MaxMachines + 3 {
 		told = append(told, toldOf(t, fmt.Sprintf("m%d m%d beta %d", i, i, i))...)
 	}
-	if _, err := k.Merge(testNow, told); err != nil {
+	if _, err := k.Merge(testNow, "beta", told); err != nil {
 		t.Fatal(err)
 	}
 	epoch, after := uint64(0), uint64(0)
@@ -119,10 +119,10 @@ func TestMergeIsWritten(t *testing.T) {
 	mem := vfs.NewCrashableMem()
 	k, st := openKeeper(t, mem)
 	defer func() { _ = st.Close() }()
-	if _, err := k.Merge(testNow, toldOf(t, "a rig beta 10", "b box beta 10")); err != nil {
+	if _, err := k.Merge(testNow, "beta", toldOf(t, "a rig beta 10", "b box beta 10")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := k.Merge(testNow, toldOf(t, "a rig beta 10 500000")); err != nil {
+	if _, err := k.Merge(testNow, "beta", toldOf(t, "a rig beta 10 500000")); err != nil {
 		t.Fatal(err)
 	}
 	again, other := openKeeper(t, mem.CrashClone(vfs.CrashCloneCfg{}))
@@ -130,7 +130,9 @@ func TestMergeIsWritten(t *testing.T) {
 	if got, want := written(t, again.book, "a", "b"), "a rig beta 10 500000, b box beta 10"; got != want {
 		t.Errorf("after a power loss %s, want %s", got, want)
 	}
-	if again.book.told != 2 || k.book.told != 2 {
-		t.Errorf("%d and %d machines were told of, want 2", k.book.told, again.book.told)
+	for _, b := range []*book{k.book, again.book} {
+		if b.told["beta"] != 2 || b.elses != 1 {
+			t.Errorf("beta told of %d machines, %d were not revoked, want 2 and 1", b.told["beta"], b.elses)
+		}
 	}
 }

@@ -166,22 +166,37 @@ func (m *Membership) checkMesh() error {
 	return nil
 }
 
-// URLs returns the addresses for NATS: those of the coordinator, then those of the
-// others.
+// URLs returns the addresses for NATS: the first of the coordinator's, the first of
+// each other's, then the second ones.
 func (m *Membership) URLs() []string {
-	var urls []string
-	add := func(addresses []string) {
-		for _, a := range addresses {
-			if url := "tls://" + a; !slices.Contains(urls, url) {
-				urls = append(urls, url)
+	lists := [][]string{m.Addresses}
+	for i := range m.Others {
+		lists = append(lists, m.Others[i].Addresses)
+	}
+	urls := InTurns(lists...)
+	for i := range urls {
+		urls[i] = "tls://" + urls[i]
+	}
+	return urls
+}
+
+// InTurns returns the first of each list, then the second of each, and so on, each once.
+// NATS tries servers one after the other, for seconds where nothing answers: whoever is
+// away should be tried once before the next is.
+func InTurns(lists ...[]string) (all []string) {
+	for i, more := 0, true; more; i++ {
+		more = false
+		for _, list := range lists {
+			if i >= len(list) {
+				continue
+			}
+			more = true
+			if !slices.Contains(all, list[i]) {
+				all = append(all, list[i])
 			}
 		}
 	}
-	add(m.Addresses)
-	for i := range m.Others {
-		add(m.Others[i].Addresses)
-	}
-	return urls
+	return all
 }
 
 // URL returns the addresses for nats.Connect.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,7 +61,7 @@ func TestMembershipOthers(t *testing.T) {
 	if !reflect.DeepEqual(m, want) {
 		t.Errorf("loaded %+v, want %+v", m, want)
 	}
-	if got, want := m.URL(), "tls://192.0.2.7:4222,tls://192.0.2.8:4222,tls://192.0.2.9:4222,tls://192.0.2.10:4222"; got != want {
+	if got, want := m.URL(), "tls://192.0.2.7:4222,tls://192.0.2.9:4222,tls://192.0.2.10:4222,tls://192.0.2.8:4222"; got != want {
 		t.Errorf("URL = %s, want %s", got, want)
 	}
 	config, err := m.tls()
@@ -74,6 +75,24 @@ func TestMembershipOthers(t *testing.T) {
 	}{{"its coordinator", alpha, true}, {"another that was vouched for", beta, true}, {"a stranger", stranger, false}} {
 		if err := meet(config, tt.certs); (err == nil) != tt.trusted {
 			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
+
+// TestInTurns has whoever is away tried once before the next is.
+func TestInTurns(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		lists [][]string
+		want  []string
+	}{
+		{"none", nil, nil},
+		{"one", [][]string{{"a1", "a2", "a1"}}, []string{"a1", "a2"}},
+		{"several", [][]string{{"a1", "a2", "a3"}, nil, {"b1"}, {"c1", "c2"}}, []string{"a1", "b1", "c1", "a2", "c2", "a3"}},
+		{"the same of two", [][]string{{"a1", "a2"}, {"a2", "a1", "b3"}}, []string{"a1", "a2", "b3"}},
+	} {
+		if got := InTurns(tt.lists...); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
 	}
 }

@@ -10,8 +10,13 @@ import (
 	"github.com/jbcnet/jbc/coordinator/protocol"
 )
 
-// maxTold is how many machines are kept that other coordinators tell of.
-const maxTold = 20_000
+const (
+	// maxTold is how many machines are kept that other coordinators tell of and that
+	// were not revoked.
+	maxTold = 20_000
+	// maxTeller is how many are kept that one coordinator was the first to tell of.
+	maxTeller = 10_000
+)
 
 var (
 	// ErrRevoked says that the mesh does not know a coordinator any more.
@@ -20,19 +25,30 @@ var (
 	ErrOtherName = errors.New("this coordinator has another name in its mesh")
 )
 
-// first says whether a comes before b where both want one name.
-func first(a, b machine) bool {
-	return cmp.Or(cmp.Compare(a.Joined, b.Joined), cmp.Compare(a.Key, b.Key)) < 0
+// first says whether a comes before b where both want one name: the coordinator itself
+// does before those that joined here, and they before those that others tell of.
+func (b *book) first(a, other machine) bool {
+	return cmp.Or(cmp.Compare(b.rank(a), b.rank(other)), cmp.Compare(a.Joined, other.Joined), cmp.Compare(a.Key, other.Key)) < 0
+}
+
+func (b *book) rank(m machine) int {
+	switch {
+	case m.Key == b.self:
+		return 0
+	case b.isOwn(m):
+		return 1
+	}
+	return 2
 }
 
 // settle says whose the name is of a machine that is new or changed: of those that
-// were not revoked, that of the one that joined first.
+// were not revoked, that of the first.
 func (b *book) settle(m machine) {
 	name := protocol.MachineOf(m.Name)
 	holder, held := b.machines[b.names[name]]
 	switch {
 	case m.Revoked == 0:
-		if !held || first(m, holder) {
+		if !held || b.first(m, holder) {
 			b.names[name] = m.Key
 		}
 	case held && holder.Key == m.Key:
@@ -58,8 +74,8 @@ func (b *book) home() string {
 	return b.reserved[0]
 }
 
-// isOwn says whether a machine joined here.
-func (b *book) isOwn(m machine) bool { return m.Home == "" || m.Home == b.home() }
+// isOwn says whether a machine joined here, by the records that were made here.
+func (b *book) isOwn(m machine) bool { return m.Home == "" }
 
 // isSelf says whether a machine is the coordinator itself.
 func (b *book) isSelf(m machine) bool {
@@ -76,12 +92,21 @@ func (b *book) tell(m machine) protocol.Machine {
 	}
 }
 
-// merge takes what another coordinator tells of machines, which were checked. Of what
+// merge takes what the coordinator from tells of machines, which were checked. Of what
 // is no news nothing changes. The error wraps [protocol.Full] where there is no room
 // for all; the change is to be made none the less.
-func (b *book) merge(now time.Time, told []protocol.Machine) (c change, err error) {
+//
+// Nobody else can tell who joined here: a key that is said to have and is not known
+// is passed over, also where it did and the record of it was lost. And nobody takes a
+// name from the coordinator itself or from a machine that joined here, however early
+// the other is said to have joined. So books become the same up to that: of two
+// machines that joined two coordinators under one name each of the two keeps its own
+// and bars the other's, and all others have the one that joined first, until one of
+// them is revoked.
+func (b *book) merge(now time.Time, from string, told []protocol.Machine) (c change, err error) {
 	news := map[string]machine{}
-	room := maxTold - b.told
+	from = protocol.MachineOf(from) // whatever its processes are called
+	room, left := maxTold-b.elses, maxTeller-b.told[from]
 	for _, t := range told {
 		m, known := news[t.Key]
 		if !known {
@@ -94,18 +119,23 @@ func (b *book) merge(now time.Time, told []protocol.Machine) (c change, err erro
 				continue
 			}
 			m = merged
-		case b.tokens[t.Key].Key != "":
-			continue // nobody makes a machine of a token that way
+		case t.Home == b.home(), b.tokens[t.Key].Key != "":
+			continue // nobody lets a machine join here, or makes one of a token, that way
 		case t.Revoked != 0 && t.Revoked < now.Add(-keepRevoked).Unix():
 			continue // whoever tells of it is about to forget it too
-		case room <= 0:
+		case left <= 0:
+			err = fmt.Errorf("%w: %d machines that coordinator %s was the first to tell of", protocol.Full, maxTeller, from)
+			continue
+		case t.Revoked == 0 && room <= 0:
 			err = fmt.Errorf("%w: %d machines that other coordinators tell of", protocol.Full, maxTold)
 			continue
 		default:
-			room--
-			m = machine{Key: t.Key, Name: t.Name, Role: t.Role, Home: t.Home, Joined: t.Joined, Revoked: t.Revoked}
+			left--
+			m = machine{Key: t.Key, Name: t.Name, Role: t.Role, Joined: t.Joined, Revoked: t.Revoked, Home: t.Home, Told: from}
 			if m.Revoked != 0 {
 				m.Noted = now.Unix()
+			} else {
+				room--
 			}
 		}
 		news[t.Key] = m
@@ -120,14 +150,13 @@ func (b *book) merge(now time.Time, told []protocol.Machine) (c change, err erro
 // with returns a record together with what is told of the same key, and whether that
 // is any news. The outcome is the same in whatever order things are told: the
 // earliest revocation counts, whatever else is told, and the earliest joining, and of
-// two that are as early the home that comes first. A name and a role are for good.
+// two that are as early the home that comes first. A name and a role are for good. Of
+// what joined here only a revocation is news, and nothing did because others say so.
 func (b *book) with(now time.Time, m machine, t protocol.Machine) (machine, bool) {
 	was := m
-	if t.Name == m.Name && t.Role == m.Role && cmp.Or(cmp.Compare(t.Joined, m.Joined), cmp.Compare(t.Home, cmp.Or(m.Home, b.home()))) < 0 {
-		m.Joined = t.Joined
-		if m.Home != "" || t.Home != b.home() {
-			m.Home = t.Home
-		}
+	if !b.isOwn(m) && t.Home != b.home() && t.Name == m.Name && t.Role == m.Role &&
+		cmp.Or(cmp.Compare(t.Joined, m.Joined), cmp.Compare(t.Home, m.Home)) < 0 {
+		m.Joined, m.Home = t.Joined, t.Home
 	}
 	if t.Revoked != 0 && (m.Revoked == 0 || t.Revoked < m.Revoked) {
 		m.Revoked = t.Revoked
@@ -160,11 +189,10 @@ func (b *book) found(now time.Time, self protocol.Machine) (c change, err error)
 		return change{}, fmt.Errorf("%w %s", ErrRevoked, ago(now, m.Revoked))
 	case m.Role != protocol.RoleCoordinator || m.Name != self.Name && !alone:
 		return change{}, fmt.Errorf("%w: %s %s, not coordinator %s", ErrOtherName, m.Role, m.Name, self.Name)
-	case m.Name != self.Name:
-		m.Name = self.Name // nobody else knows the old one
-	default:
+	case m.Name == self.Name && b.isOwn(m):
 		return c, nil
 	}
+	m.Name, m.Home, m.Told = self.Name, "", "" // nobody else knows another name that it had
 	c.machines = append(c.machines, m)
 	return c, nil
 }

@@ -74,7 +74,8 @@ func TestMergeRules(t *testing.T) {
 	}{
 		{"a machine", []string{"a rig beta 10"}, "a rig beta 10", 1},
 		{"the same again", []string{"a rig beta 10", "a rig beta 10"}, "a rig beta 10", 0},
-		{"one that joined here", []string{"a rig alpha 10"}, "a rig alpha 10", 1},
+		{"one that joined here, they say", []string{"a rig alpha 10"}, "", 0},
+		{"one that joined here in the end, they say", []string{"a rig beta 10", "a rig alpha 9"}, "a rig beta 10", 0},
 		{"revoked", []string{"a rig beta 10", "a rig beta 10 500000"}, "a rig beta 10 500000", 1},
 		{"not revoked after all", []string{"a rig beta 10 500000", "a rig beta 10"}, "a rig beta 10 500000", 0},
 		{"revoked earlier", []string{"a rig beta 10 500000", "a rig beta 10 400000"}, "a rig beta 10 400000", 1},
@@ -99,7 +100,7 @@ func TestMergeRules(t *testing.T) {
 		b := newBook([]string{"alpha"})
 		news := 0
 		for _, line := range tt.told {
-			c, err := b.merge(testNow, toldOf(t, line))
+			c, err := b.merge(testNow, "beta", toldOf(t, line))
 			if err != nil {
 				t.Fatalf("%s: %v", tt.name, err)
 			}
@@ -129,7 +130,9 @@ func firstOf(t *testing.T, joined int, labels ...string) string {
 }
 
 // TestMergeInAnyOrder has three nodes enrol and revoke on their own, and one more hear
-// of what they know in any order, in parts and again: it ends with the same book.
+// of what they know in any order, in parts and again: it ends with the same book. The
+// machines that joined this one stay what and who they are, whatever is told of them,
+// and others that are said to have did not.
 func TestMergeInAnyOrder(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2)) // fixed seed: failures repeat
 	homes, roles := []string{"alpha", "beta", "gamma"}, []protocol.Role{protocol.RoleWorker, protocol.RoleCoordinator, protocol.RoleObserver}
@@ -137,8 +140,27 @@ func TestMergeInAnyOrder(t *testing.T) {
 	for i := range 12 {
 		labels = append(labels, fmt.Sprint("m", i))
 	}
+	joined := []machine{ // here; the first is the node itself
+		{Key: publicOf(t, "self"), Name: "delta", Role: protocol.RoleCoordinator, Joined: 9},
+		{Key: publicOf(t, "own1"), Name: "rig-1", Role: protocol.RoleWorker, Joined: 3},
+		{Key: publicOf(t, "own2"), Name: "rig-2", Role: protocol.RoleWorker, Joined: 4},
+	}
+	var invented []string
 	for round := range 200 {
 		var all []protocol.Machine
+		for _, m := range joined {
+			for range rng.IntN(3) {
+				all = append(all, protocol.Machine{
+					Key: m.Key, Name: m.Name, Role: m.Role, Home: append(homes, "delta")[rng.IntN(4)], Joined: rng.Int64N(5),
+				})
+			}
+		}
+		for i := range 3 {
+			label := fmt.Sprint("x", i)
+			all = append(all, protocol.Machine{Key: publicOf(t, label), Name: joined[i].Name, Role: joined[i].Role, Home: "delta"})
+			invented = append(invented, publicOf(t, label))
+		}
+		all = append(all, protocol.Machine{Key: publicOf(t, "thief"), Name: "delta", Role: protocol.RoleCoordinator, Home: "beta"})
 		for i, label := range labels {
 			m := protocol.Machine{Key: publicOf(t, label), Name: fmt.Sprint("rig-", rng.IntN(4)), Role: roles[i%3], Home: homes[i%3], Joined: rng.Int64N(5)}
 			for range 1 + rng.IntN(4) { // as different nodes know it
@@ -155,6 +177,8 @@ func TestMergeInAnyOrder(t *testing.T) {
 		var want string
 		for try := range 6 {
 			b := newBook([]string{"delta"})
+			b.self = joined[0].Key
+			b.apply(change{machines: joined})
 			told := slices.Clone(all)
 			if try > 0 {
 				told = append(told, all[:rng.IntN(len(all))]...)
@@ -162,7 +186,7 @@ func TestMergeInAnyOrder(t *testing.T) {
 			rng.Shuffle(len(told), func(i, j int) { told[i], told[j] = told[j], told[i] })
 			for len(told) > 0 {
 				n := 1 + rng.IntN(len(told))
-				c, err := b.merge(testNow, told[:n])
+				c, err := b.merge(testNow, "beta", told[:n])
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -175,8 +199,18 @@ func TestMergeInAnyOrder(t *testing.T) {
 			} else if got != want {
 				t.Fatalf("round %d: %s\nwant %s", round, got, want)
 			}
-			if c, _ := b.merge(testNow, all); len(c.machines) != 0 {
+			if c, _ := b.merge(testNow, "beta", all); len(c.machines) != 0 {
 				t.Fatalf("round %d: told again, %d are news", round, len(c.machines))
+			}
+			for _, m := range joined {
+				if got := b.machines[m.Key]; got != m || !b.has(m) {
+					t.Fatalf("round %d: %+v joined here and is %+v, has its name %v", round, m, got, b.has(m))
+				}
+			}
+			for _, key := range invented {
+				if m, known := b.machines[key]; known {
+					t.Fatalf("round %d: joined here because others say so: %+v", round, m)
+				}
 			}
 			checkNames(t, b)
 		}
@@ -189,7 +223,7 @@ func checkNames(t *testing.T, b *book) {
 	want := map[string]machine{}
 	for _, m := range b.machines {
 		name := protocol.MachineOf(m.Name)
-		if holder, held := want[name]; m.Revoked == 0 && (!held || first(m, holder)) {
+		if holder, held := want[name]; m.Revoked == 0 && (!held || b.first(m, holder)) {
 			want[name] = m
 		}
 	}
@@ -214,19 +248,24 @@ func TestMergeBounds(t *testing.T) {
 	b.apply(c)
 	var many []protocol.Machine
 	for i := range maxTold - 1 {
-		many = append(many, protocol.Machine{Key: fmt.Sprintf("U%055d", i), Name: fmt.Sprint("m", i), Role: protocol.RoleWorker, Home: []string{"alpha", "beta"}[i%2], Joined: 10})
+		many = append(many, protocol.Machine{Key: fmt.Sprintf("U%055d", i), Name: fmt.Sprint("m", i), Role: protocol.RoleWorker, Home: []string{"zero", "beta"}[i%2], Joined: 10})
 	}
-	if c, err = b.merge(testNow, many); err != nil || len(c.machines) != maxTold-1 {
-		t.Fatalf("%d machines, %v", len(c.machines), err)
+	for i, from := range []string{"beta_1", "gamma"} {
+		if c, err = b.merge(testNow, from, many[i*maxTeller:min((i+1)*maxTeller, len(many))]); err != nil || len(c.machines) != maxTeller-i {
+			t.Fatalf("%d machines, %v", len(c.machines), err)
+		}
+		b.apply(c)
 	}
-	b.apply(c)
-	c, err = b.merge(testNow, toldOf(t, "token rig beta 10", "a x beta 10", "b y beta 10"))
+	if c, err = b.merge(testNow, "beta_2", toldOf(t, "a x beta 10")); !errors.Is(err, protocol.Full) || len(c.machines) != 0 {
+		t.Fatalf("of the one that told the most: %d machines, %v, want %v", len(c.machines), err, protocol.Full)
+	}
+	c, err = b.merge(testNow, "delta", toldOf(t, "token rig beta 10", "a x beta 10", "b y beta 10"))
 	if !errors.Is(err, protocol.Full) || len(c.machines) != 1 || c.machines[0].Key != publicOf(t, "a") {
 		t.Fatalf("a token, one that fits and one that does not: %+v, %v, want the second and %v", c.machines, err, protocol.Full)
 	}
 	b.apply(c)
 	many[0].Revoked = testNow.Unix()
-	if c, err = b.merge(testNow, many); err != nil || len(c.machines) != 1 {
+	if c, err = b.merge(testNow, "delta", many); err != nil || len(c.machines) != 1 {
 		t.Errorf("the revocation of one that is known: %d changes, %v", len(c.machines), err)
 	}
 	if _, c, err = b.enrol(testNow, enrolOf(t, "token", "own", "rig", protocol.RoleWorker)); err != nil {
@@ -234,8 +273,21 @@ func TestMergeBounds(t *testing.T) {
 	}
 	b.apply(c)
 	b.apply(change{dropped: []string{many[0].Key, many[1].Key}})
-	if c, err = b.merge(testNow, toldOf(t, "b y beta 10", "c z beta 10", "d w beta 10")); !errors.Is(err, protocol.Full) || len(c.machines) != 2 {
+	if c, err = b.merge(testNow, "delta", toldOf(t, "b y beta 10", "c z beta 10", "d w beta 10")); !errors.Is(err, protocol.Full) || len(c.machines) != 2 {
 		t.Errorf("when two are forgotten: %d changes, %v", len(c.machines), err)
+	}
+	b.apply(c)
+	var revoked []protocol.Machine
+	for i := range maxTeller + 1 {
+		revoked = append(revoked, protocol.Machine{Key: fmt.Sprintf("R%055d", i), Name: "r", Role: protocol.RoleWorker, Home: "beta", Revoked: testNow.Unix()})
+	}
+	if c, err = b.merge(testNow, "omega", revoked); !errors.Is(err, protocol.Full) || len(c.machines) != maxTeller {
+		t.Fatalf("revoked ones: %d changes, %v, want %d, %v", len(c.machines), err, maxTeller, protocol.Full)
+	}
+	b.apply(c)
+	b.apply(change{dropped: []string{many[2].Key}})
+	if c, err = b.merge(testNow, "delta", toldOf(t, "d w beta 10")); err != nil || len(c.machines) != 1 {
+		t.Errorf("beside the revoked ones of another: %d changes, %v", len(c.machines), err)
 	}
 }
 
@@ -244,12 +296,12 @@ func TestMergeBounds(t *testing.T) {
 func TestMergeForgets(t *testing.T) {
 	now, old := testNow.Add(2*keepRevoked), testNow.Unix()-1
 	b := newBook([]string{"alpha"})
-	c, err := b.merge(now, toldOf(t, fmt.Sprint("a rig beta 10 ", old)))
+	c, err := b.merge(now, "beta", toldOf(t, fmt.Sprint("a rig beta 10 ", old)))
 	if err != nil || len(c.machines) != 0 {
 		t.Errorf("revoked a year ago: %+v, %v, want it passed over", c.machines, err)
 	}
 	for _, line := range []string{"a rig beta 10", "a rig beta 10 11"} {
-		c, _ = b.merge(now, toldOf(t, line))
+		c, _ = b.merge(now, "beta", toldOf(t, line))
 		b.apply(c)
 	}
 	if c = b.prune(now.Add(keepRevoked)); len(c.dropped) != 0 {
@@ -264,7 +316,7 @@ func TestMergeForgets(t *testing.T) {
 // is elsewhere.
 func TestEnrolInAMesh(t *testing.T) {
 	b := newBook([]string{"alpha", "owner"})
-	c, _ := b.merge(testNow, toldOf(t, "a rig beta 10", "b box_1 box_1 5 coordinator"))
+	c, _ := b.merge(testNow, "beta", toldOf(t, "a rig beta 10", "b box_1 box_1 5 coordinator"))
 	b.apply(c)
 	for i, want := range []string{"rig-2", "box-2"} {
 		token := fmt.Sprint("token ", i)
@@ -371,8 +423,8 @@ func TestFound(t *testing.T) {
 func TestTrustedOnRoutes(t *testing.T) {
 	k, st := openKeeper(t, vfs.NewMem())
 	defer func() { _ = st.Close() }()
-	news, err := k.Merge(testNow, toldOf(t,
-		"a beta alpha 10 coordinator", "b gamma alpha 10 500000 coordinator", "c rig alpha 10", "d beta gamma 11 coordinator",
+	news, err := k.Merge(testNow, "zero", toldOf(t,
+		"a beta zero 10 coordinator", "b gamma zero 10 500000 coordinator", "c rig zero 10", "d beta gamma 11 coordinator",
 	))
 	if err != nil || len(news) != 4 {
 		t.Fatalf("%d news, %v", len(news), err)

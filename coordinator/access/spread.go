@@ -27,19 +27,22 @@ func (k *Keeper) Found(now time.Time, self protocol.Machine, others ...protocol.
 	}
 	k.mu.Lock()
 	k.book.self = self.Key
+	k.book.settle(k.book.machines[self.Key])
 	k.mu.Unlock()
-	_, err := k.Merge(now, others)
+	_, err := k.Merge(now, "", others)
 	return err
 }
 
-// Merge takes what another coordinator tells of machines, which were checked, and
-// returns those of which it was news, as they are from now on. The error wraps
-// [protocol.Full] where there is no room for all, or [protocol.Unavailable] where
-// nothing could be written.
-func (k *Keeper) Merge(now time.Time, told []protocol.Machine) (news []protocol.Machine, err error) {
+// Merge takes what the coordinator of that name tells of machines, which were checked,
+// and returns those of which it was news, as they are from now on. Whatever it tells,
+// the coordinator itself and the machines that joined here keep their names, and none
+// has joined here because of it: of one name two coordinators may keep two machines,
+// each its own. The error wraps [protocol.Full] where there is no room for all, or
+// [protocol.Unavailable] where nothing could be written.
+func (k *Keeper) Merge(now time.Time, from string, told []protocol.Machine) (news []protocol.Machine, err error) {
 	var full error
 	err = k.change(now, func(b *book) (c change, err error) {
-		c, full = b.merge(now, told)
+		c, full = b.merge(now, from, told)
 		for _, m := range c.machines {
 			news = append(news, b.tell(m))
 		}
@@ -90,7 +93,7 @@ func (k *Keeper) IsCoordinator(meshKey string) bool {
 }
 
 // Barred returns the machines that are not let in because another one, which joined
-// another coordinator earlier, has their name.
+// here or joined another coordinator earlier, has their name.
 func (k *Keeper) Barred() []protocol.Machine {
 	k.mu.RLock()
 	defer k.mu.RUnlock()

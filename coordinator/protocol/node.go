@@ -121,7 +121,7 @@ func (n *Node) checkAddresses() error {
 }
 
 // CheckAddress says what is wrong with where a server is reached, which has to be
-// HOST:PORT and nothing that a URL reads as more.
+// HOST:PORT, with a port from 1 to 65535, and nothing that a URL reads as more.
 func CheckAddress(a string) error { return checkAddress(a) }
 
 // ErrProof says that a node's record was not made by the owner of its key.

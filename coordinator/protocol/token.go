@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -174,12 +175,15 @@ func (t *Token) check() error {
 	return nil
 }
 
-// checkAddress wants HOST:PORT, short and without anything that a URL would read
-// as more than that.
+// checkAddress wants HOST:PORT, short, with a port that can be dialled and without
+// anything that a URL would read as more than that.
 func checkAddress(a string) error {
 	host, port, err := net.SplitHostPort(a)
-	if err != nil || host == "" || port == "" || len(a) > 255 || strings.ContainsAny(a, "/@?#, %\\\"") {
+	if err != nil || host == "" || len(a) > 255 || strings.ContainsAny(a, "/@?#, %\\\"") {
 		return fmt.Errorf("address %.60q, want HOST:PORT", a)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return fmt.Errorf("address %.60q, want a port from 1 to 65535", a)
 	}
 	return nil
 }
