@@ -17,7 +17,6 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"github.com/jbcnet/jbc/coordinator/access"
-	"github.com/jbcnet/jbc/coordinator/protocol"
 )
 
 // Mesh says where and how an embedded server meets those of the other coordinators
@@ -36,11 +35,14 @@ type Mesh struct {
 	// nil on a server without credentials, which is met by whoever is on this machine.
 	Key     nkeys.KeyPair
 	Trusted func(publicKey string) bool
+	// Name returns the machine that a trusted key is of: the other is not met under a
+	// name that is not that machine's. Nil to take every name.
+	Name func(publicKey string) string
 }
 
 // Route is another server that is met.
 type Route struct {
-	Name    string // of its coordinator, as it says
+	Name    string // of its coordinator, as it says, see [Mesh.Name]
 	Key     string // its public mesh key, empty without credentials
 	Address string // HOST:PORT of the other end of the connection
 	Since   time.Time
@@ -117,8 +119,7 @@ func (m *mesh) cluster() string { return "jbc-" + m.cfg.Network }
 // options have the server take routes from this process alone, and let pass only
 // what belongs to the network.
 func (m *mesh) options(opts *server.Options) {
-	subjects := protocol.NewSubjects(m.cfg.Network)
-	pass := &server.SubjectPermission{Allow: []string{strings.TrimSuffix(subjects.Job(""), "job.") + ">", "_INBOX.>", "$SRV.>"}}
+	pass := newCrossing(m.cfg.Network).permission()
 	opts.Cluster = server.ClusterOpts{
 		Name: m.cluster(), Host: "127.0.0.1", Port: server.RANDOM_PORT,
 		Username:     "route", // whoever connects has to say who it is: see Check

@@ -44,15 +44,16 @@ type hello struct {
 // Why two servers do not meet, besides [access.ErrStranger] and faults of the
 // connection.
 var (
-	errSelf     = errors.New("is this server itself")
-	errNetwork  = errors.New("is of another network")
-	errSameName = errors.New("is of another coordinator of the same name")
-	errMet      = errors.New("is met already")
-	errFull     = errors.New("has met as many as it can")
+	errSelf      = errors.New("is this server itself")
+	errNetwork   = errors.New("is of another network")
+	errSameName  = errors.New("is of another coordinator of the same name")
+	errNotItsOwn = errors.New("has a name that is not its machine's")
+	errMet       = errors.New("is met already")
+	errFull      = errors.New("has met as many as it can")
 )
 
 // refusals are the words for them on the wire, which are never changed.
-var refusals = map[string]error{"self": errSelf, "network": errNetwork, "name": errSameName, "met": errMet, "full": errFull}
+var refusals = map[string]error{"self": errSelf, "network": errNetwork, "name": errSameName, "owner": errNotItsOwn, "met": errMet, "full": errFull}
 
 // peer is a server that is met, or about to be.
 type peer struct {
@@ -178,7 +179,13 @@ func (m *mesh) settle(p *peer, theirs *hello) (before *peer, err error) {
 	if before, err = m.take(time.Now(), p); err != nil {
 		return nil, err
 	}
-	return before, m.recheck(p)
+	if err := m.recheck(p); err != nil {
+		if before != nil {
+			before.hangUp() // nobody else finds it any more
+		}
+		return nil, err
+	}
+	return before, nil
 }
 
 // take has p, which dialled, be the one that is met under its id, and returns the one
@@ -262,6 +269,11 @@ func (m *mesh) check(p *peer, h *hello) error {
 	}
 	if err := protocol.CheckName(h.Name); err != nil {
 		return err
+	}
+	if m.tls != nil && m.cfg.Name != nil {
+		if machine := m.cfg.Name(p.key); machine == "" || !protocol.OwnsName(machine, h.Name) {
+			return fmt.Errorf("%w: %q of machine %q", errNotItsOwn, h.Name, machine)
+		}
 	}
 	if h.Server == "" || len(h.Server) > 64 || h.Port < 1 || h.Port > 65535 || len(h.Nodes) > maxTold {
 		return fmt.Errorf("server %.70q, port %d, %d nodes", h.Server, h.Port, len(h.Nodes))

@@ -29,7 +29,7 @@ type target struct {
 // redial returns how long to wait before an address is tried again, after as many
 // attempts in a row that ended with err.
 func redial(attempts int, err error) time.Duration {
-	for _, other := range []error{errSelf, errNetwork, errSameName} {
+	for _, other := range []error{errSelf, errNetwork, errSameName, errNotItsOwn} {
 		if errors.Is(err, other) {
 			return redialOther
 		}

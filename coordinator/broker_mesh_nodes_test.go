@@ -26,6 +26,7 @@ func TestRedial(t *testing.T) {
 		{1 << 40, lost, 2 * time.Second},
 		{1, errSelf, 10 * time.Second},
 		{1, fmt.Errorf("refused: this server %w", errNetwork), 10 * time.Second},
+		{1, fmt.Errorf("refused: this server %w", errNotItsOwn), 10 * time.Second},
 		{1, errSameName, 10 * time.Second},
 		{1, errMet, 250 * time.Millisecond},
 	} {

@@ -55,11 +55,12 @@ func (m *mesh) join(p *peer) {
 		_ = own.CloseWrite()
 	})
 	var gone, ended error
-	pumps.Go(func() { gone = pump(own, p.in); end() })
+	border := newBorder(newCrossing(m.cfg.Network), own, p.in)
+	pumps.Go(func() { gone = border.pass(); end() })
 	pumps.Go(func() { ended = pump(p.conn, fromOwn); end() })
 	pumps.Wait()
 	_, _ = io.Copy(io.Discard, fromOwn) // until the server has taken notice
-	m.log.Debug("lost a node", "name", p.name, "at", p.raw.RemoteAddr(), "from", gone, "to", ended)
+	m.log.Debug("lost a node", "name", p.name, "at", p.raw.RemoteAddr(), "from", gone, "to", ended, "dropped", border.dropped)
 }
 
 // admitOwn says whether a connection to the server is one of ours.
@@ -74,16 +75,13 @@ func (m *mesh) admitOwn(own net.Conn, in bool) {
 	}
 }
 
-// pump copies until reading or writing fails.
+// pump copies what the own server says until reading or writing fails.
 func pump(to net.Conn, from io.Reader) error {
 	buffer := make([]byte, relayBuffer)
 	for {
 		n, err := from.Read(buffer)
 		if n > 0 {
-			if err := to.SetWriteDeadline(time.Now().Add(relayWrite)); err != nil {
-				return err
-			}
-			if _, err := to.Write(buffer[:n]); err != nil {
+			if _, err := (timedWriter{to}).Write(buffer[:n]); err != nil {
 				return err
 			}
 		}

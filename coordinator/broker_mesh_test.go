@@ -183,7 +183,7 @@ func TestMeshPassesItsNetworkOnly(t *testing.T) {
 	a.meets(t, "b")
 	from, to := a.worker(t, "w1"), b.worker(t, "w2")
 	var subs []*nats.Subscription
-	outside := []string{"other", "jbc.v1.dev-99999999.job.a", "jbc.v2.x", "$SYS.REQ.x"}
+	outside := []string{"other", "jbc.v1.dev-99999999.job.a", "jbc.v2.x", "$SYS.REQ.x", farmSubjects.Admin("b"), farmSubjects.Enrol("b")}
 	for _, subject := range outside {
 		sub, err := to.SubscribeSync(subject)
 		if err != nil {

@@ -96,6 +96,7 @@ func (f *coordinatorFlags) meshOf(params *chain.Params, key nkeys.KeyPair, keepe
 	}
 	if keeper != nil {
 		m.Key, m.Trusted = key, keeper.IsCoordinator
+		m.Name = func(publicKey string) string { name, _ := keeper.Coordinator(publicKey); return name }
 		if f.place.member != nil {
 			m.Nodes = f.place.member.Routes
 		}
