@@ -13,6 +13,9 @@ const (
 	// shunFor is how long one is not chosen again that the worker had to leave. It may
 	// well answer discovery and nothing else.
 	shunFor = 10 * time.Second
+	// toldFor is how long the work counts that the coordinator told last, which is asked
+	// for twice within it.
+	toldFor = 10 * time.Second
 	// maxSeekEvery is how many [lookEvery] there are at the most between two questions
 	// for others.
 	maxSeekEvery = 5
@@ -43,8 +46,9 @@ type chooser struct {
 	trust  trust
 
 	preferred, with protocol.Found
-	vigil           vigil // over with
-	denied          bool  // with gave no slot
+	told            sighting // the last answer to discovery of with
+	vigil           vigil    // over with
+	denied          bool     // with gave no slot
 	homing          homing
 	shunned         map[protocol.Found]time.Time // until then
 	seeking         seeking
@@ -84,7 +88,7 @@ func (c *chooser) away() bool { return c.with != c.preferred }
 
 // take notes for whom the worker works from now on.
 func (c *chooser) take(now time.Time, f protocol.Found) {
-	c.with, c.denied, c.seeking = f, false, seeking{}
+	c.with, c.denied, c.told, c.seeking = f, false, c.seeking.sighted[f], seeking{}
 	c.trust.meet(f)
 	c.vigil.begin(now)
 }
@@ -123,7 +127,10 @@ func (c *chooser) back(now time.Time) {
 // sight takes an answer to discovery, which nothing proves.
 func (c *chooser) sight(now time.Time, f protocol.Found) {
 	id := f.Identity()
-	if id == c.preferred && c.away() {
+	if id == c.with {
+		c.told = sighting{now, f}
+	}
+	if id == c.preferred && c.away() && !c.trails(now, f) {
 		c.homing.answer(now)
 	}
 	if c.seeking.asked == 0 || !c.trust.allows(c.preferred, id) {
@@ -132,6 +139,12 @@ func (c *chooser) sight(now time.Time, f protocol.Found) {
 	if _, ok := c.seeking.sighted[id]; ok || len(c.seeking.sighted) < maxFound {
 		c.seeking.sighted[id] = sighting{now, f}
 	}
+}
+
+// trails says whether f has a chain of less work than the coordinator told lately that
+// the worker works for. Where one of them told none, nobody knows.
+func (c *chooser) trails(now time.Time, f protocol.Found) bool {
+	return f.Work != "" && now.Sub(c.told.at) <= toldFor && f.Work < c.told.found.Work // as many digits each
 }
 
 // look decides. busy says that a solution waits for the coordinator's verdict.

@@ -26,7 +26,8 @@ const (
 type actor struct {
 	found protocol.Found
 	is    func(at time.Duration) presence
-	lag   time.Duration // of its answers
+	lag   time.Duration              // of its answers
+	work  func(at time.Duration) int // of its chain, nil for what found says
 }
 
 // always, from and between make presences.
@@ -158,7 +159,11 @@ func (p *puppet) question(at time.Duration, now time.Time) {
 func (p *puppet) discover(at time.Duration) {
 	for _, a := range p.actors {
 		if is := a.is(at); is != gone && is != mute {
-			p.mail = append(p.mail, event{at + a.lag, func(now time.Time) { p.sight(now, a.found) }})
+			found := a.found
+			if a.work != nil {
+				found.Work = work64(a.work(at))
+			}
+			p.mail = append(p.mail, event{at + a.lag, func(now time.Time) { p.sight(now, found) }})
 		}
 	}
 }
@@ -183,6 +188,17 @@ func TestChooser(t *testing.T) {
 			}
 			p.trust.vouch(nodes)
 		}
+	}
+	fixed := func(work int) func(time.Duration) int { return func(time.Duration) int { return work } }
+	perSecond := func(at time.Duration) int { return int(at / time.Second) }
+	caughtUp := func(at time.Duration) int {
+		if at < 4*time.Minute {
+			at /= 2
+		}
+		return perSecond(at)
+	}
+	behind := func(work func(time.Duration) int) *actor {
+		return with(node("c1", between(dies, 2*dies, mute)), func(a *actor) { a.work = work })
 	}
 	for _, tt := range []struct {
 		name   string
@@ -278,6 +294,36 @@ func TestChooser(t *testing.T) {
 			want: []string{"c2: " + whyMute, "c1: " + whyBack}, within: 4 * time.Second, pings: 30,
 		},
 		{
+			name: "no return to one that is far behind", lasts: 5 * time.Minute, pings: 60,
+			actors: []*actor{behind(fixed(1)), with(c("c2"), func(a *actor) { a.work = fixed(500) })},
+			want:   []string{"c2: " + whyMute}, within: 4 * time.Second,
+		},
+		{
+			name: "no return to one that is far behind and answers later", lasts: 5 * time.Minute, pings: 60,
+			actors: []*actor{with(behind(fixed(1)), func(a *actor) { a.lag = 400 * time.Millisecond }), with(c("c2"), func(a *actor) { a.work = fixed(500) })},
+			want:   []string{"c2: " + whyMute}, within: 4 * time.Second,
+		},
+		{
+			name: "no return before it has caught up", lasts: 4 * time.Minute, pings: 50,
+			actors: []*actor{behind(caughtUp), with(c("c2"), func(a *actor) { a.work = perSecond })},
+			want:   []string{"c2: " + whyMute}, within: 4 * time.Second,
+		},
+		{
+			name: "return when it has caught up", lasts: 4*time.Minute + 20*time.Second, pings: 60,
+			actors: []*actor{behind(caughtUp), with(c("c2"), func(a *actor) { a.work = perSecond })},
+			want:   []string{"c2: " + whyMute, "c1: " + whyBack}, within: 4 * time.Second,
+		},
+		{
+			name: "return to one that tells no work", lasts: 140 * time.Second, pings: 30,
+			actors: []*actor{with(behind(nil), func(a *actor) { a.found.Work = "" }), c("c2")},
+			want:   []string{"c2: " + whyMute, "c1: " + whyBack}, within: 4 * time.Second,
+		},
+		{
+			name: "return from one that tells no work", lasts: 140 * time.Second, pings: 30,
+			actors: []*actor{behind(fixed(1)), with(c("c2"), func(a *actor) { a.found.Work = "" })},
+			want:   []string{"c2: " + whyMute, "c1: " + whyBack}, within: 4 * time.Second,
+		},
+		{
 			name: "return when the solution has its verdict", actors: []*actor{node("c1", between(dies, 2*dies, mute)), c("c2")},
 			change: func(p *puppet) { p.busy = func(at time.Duration) bool { return at < 10*time.Minute } },
 			lasts:  9 * time.Minute, want: []string{"c2: " + whyMute}, within: 4 * time.Second, pings: 150,
@@ -313,6 +359,58 @@ func TestChooser(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestTrails says when an answer of the preferred coordinator counts for nothing, since
+// its chain has less work.
+func TestTrails(t *testing.T) {
+	told := func(name string, work int) protocol.Found {
+		f := node(name, nil).found
+		if f.Work = ""; work > 0 {
+			f.Work = work64(work)
+		}
+		return f
+	}
+	for _, tt := range []struct {
+		name   string
+		of, by int // work, 0 for none told
+		ago    time.Duration
+		counts bool
+	}{
+		{"less", 255, 256, 0, false},
+		{"less than was told 10 s ago", 255, 256, 10 * time.Second, false},
+		{"less than was told longer ago", 255, 256, 10*time.Second + 1, true},
+		{"as much", 256, 256, 0, true},
+		{"more", 256, 255, 0, true},
+		{"none told", 0, 256, 0, true},
+		{"none told by the other", 255, 0, 0, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			now := time.Unix(1000, 0)
+			c := newChooser("w1", false, true, func(time.Duration) time.Duration { return 0 })
+			c.begin(now, told("c1", 0).Identity())
+			c.leave(now, told("c2", 0).Identity())
+			c.sight(now, told("c2", tt.by))
+			c.sight(now, told("c3", 999)) // of no concern
+			now = now.Add(tt.ago)
+			c.sight(now, told("c1", tt.of))
+			if got := !c.homing.last.IsZero(); got != tt.counts {
+				t.Errorf("counts: %v, want %v", got, tt.counts)
+			}
+		})
+	}
+	t.Run("told to the question that the worker left by", func(t *testing.T) {
+		now := time.Unix(1000, 0)
+		c := newChooser("w1", false, true, func(time.Duration) time.Duration { return 0 })
+		c.begin(now, told("c1", 0).Identity())
+		c.seek(now)
+		c.sight(now, told("c2", 2))
+		c.leave(now, told("c2", 0).Identity())
+		c.sight(now, told("c1", 1))
+		if !c.homing.last.IsZero() {
+			t.Error("an answer of less work counts")
+		}
+	})
 }
 
 // TestReturns says how soon a worker goes back, and how seldom to a coordinator that

@@ -117,7 +117,7 @@ func (s *shell) join(ctx context.Context, text, name string) error {
 	}
 	m.Addresses = mergeAddresses(address, m.Addresses, token.Addresses)
 	before, beforeErr := access.LoadMembership(path)
-	if err := m.Save(path); err != nil {
+	if err := saveJoined(m, path); err != nil {
 		return withHint(fmt.Errorf("joined, and the join can't be kept: %w", err), "put that right and run the same command again: the token is good for this machine still")
 	}
 	e.forget()

@@ -100,6 +100,7 @@ func (f *workerFlags) run(ctx context.Context, s *shell) error {
 	var tasks sync.WaitGroup
 	tasks.Go(func() { stop(w.Run(mining)) })
 	tasks.Go(func() { s.showProgress(mining, w) })
+	tasks.Go(func() { servers.run(mining, name, w.Stats) })
 	if f.lan {
 		tasks.Go(func() { s.followOnLAN(mining, conn, way.member, servers) })
 	}
