@@ -3,14 +3,15 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/jbcnet/jbc/coordinator/access"
 )
 
-// lockJoined keeps other processes from changing the join at path until unlock is
-// called. It waits for them.
+// lockJoined keeps other processes from changing a join in the directory of path until
+// unlock is called. It waits for them.
 func lockJoined(path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return nil, err
 	}
