@@ -216,7 +216,7 @@ func TestOldJoinReply(t *testing.T) {
 			next := c.newJob(7, 7, hardBits)
 			next.Epoch = epoch
 			s.onJob(now, next)
-			s.drain(t, now, "answer", func() bool { return !s.seat.asking })
+			s.drain(t, now, "answers", func() bool { return !s.seat.asking && !s.seat.askingCurrent })
 			if s.work.current != nil || s.isHashing() {
 				t.Fatalf("it started on job %s, which is over", s.work.current.job.JobID)
 			}

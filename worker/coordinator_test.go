@@ -96,6 +96,14 @@ func newNATS(t testing.TB, port int) *server.Server {
 // newLookalike starts a coordinator with a first job that nobody solves.
 func newLookalike(t testing.TB, url, name string) *lookalike {
 	t.Helper()
+	c := makeLookalike(t, url, name)
+	c.connect(testNetwork)
+	return c
+}
+
+// makeLookalike makes one that nobody hears yet.
+func makeLookalike(t testing.TB, url, name string) *lookalike {
+	t.Helper()
 	key, err := nkeys.CreateUser()
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +120,6 @@ func newLookalike(t testing.TB, url, name string) *lookalike {
 	}
 	c.pub, _ = key.PublicKey()
 	c.job = c.newJob(1, 1, hardBits)
-	c.connect(testNetwork)
 	return c
 }
 

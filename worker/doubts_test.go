@@ -23,12 +23,11 @@ func TestNewKeys(t *testing.T) {
 	w.until("mining", isMining)
 
 	first.conn.Close()
-	second := newLookalike(t, ns.ClientURL(), "c1")
-	second.mu.Lock()
+	second := makeLookalike(t, ns.ClientURL(), "c1")
 	second.epoch = 2
 	second.job.Epoch, second.job.Number = 2, 1
-	second.mu.Unlock()
 	second.anySecret()
+	second.connect(testNetwork)
 	want := fmt.Sprintf("coordinator \"c1\" answers with another key (%s) than the one pinned (%s): not mining for it hint=%s", second.pub, first.pub, otherKeyHint)
 	for get(t, "line about the other key", lines) != want {
 	}
