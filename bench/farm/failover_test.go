@@ -22,9 +22,6 @@ func TestFailover(t *testing.T) {
 		secure bool
 	}{{"secure", true}, {"open", false}} {
 		t.Run(tt.name, func(t *testing.T) {
-			if !tt.secure && !soaking() {
-				t.Skip("the long form only: workers do the same without credentials")
-			}
 			m := &failover{nodes: newMesh(t, here(t, "a", "b", "c"), tt.secure)}
 			for _, name := range []string{"w1", "w2", "w3", "w4"} {
 				m.diggers = append(m.diggers, m.nodes[0].digger(t, m.nodes[0].host, name))

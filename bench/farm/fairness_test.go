@@ -25,16 +25,13 @@ func TestBlocksFollowHashes(t *testing.T) {
 		followHashes(t, func(c *contest, f *farm) { c.onOneMachine(t, f) })
 	})
 	t.Run("machines", func(t *testing.T) {
-		if !soaking() {
-			t.Skip("the long form only: nine machines say what three processes do, and take as long again")
-		}
 		followHashes(t, func(c *contest, _ *farm) { c.onMachines(t) })
 	})
 }
 
 func followHashes(t *testing.T, place func(*contest, *farm)) {
 	t.Helper()
-	block, blocks := 250*time.Millisecond, 20
+	block, blocks := 250*time.Millisecond, 10
 	if soaking() {
 		block, blocks = 400*time.Millisecond, 500
 	}
