@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -158,5 +159,31 @@ func TestFinalKeepsApart(t *testing.T) {
 	})
 	if alpha.chain.Tip().Hash != left[9].Hash() || beta.chain.Tip().Hash != right[11].Hash() {
 		t.Errorf("tips at %d and %d, want 10 and 12", alpha.chain.Tip().Height, beta.chain.Tip().Height)
+	}
+}
+
+// TestClaimThatCameTrue: who claimed more work than our chain had is not blamed where
+// that came from elsewhere while its headers were asked for.
+func TestClaimThatCameTrue(t *testing.T) {
+	b := chaintest.NewBuilder(t, chain.Regtest())
+	blocks := b.Branch(b.Genesis, 3)
+	n := startNode(t, nodeConfig{url: startBroker(t).URL(), name: "alpha", dir: filled(t, blocks[:2])})
+	less := n.chain.Tip()
+	if _, err := n.chain.Accept(blocks[2].Block, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	same := n.chain.Tip().Work
+	more := same
+	more[0]++
+	for _, tt := range []struct {
+		name  string
+		work  chain.Work
+		blame bool
+	}{{"less than ours", less.Work, false}, {"as much", same, false}, {"more", more, true}} {
+		f := &follower{c: n.Coordinator, peer: peers.Peer{Name: "beta", Tip: peers.Tip{Work: tt.work}}}
+		var wrong *faultError
+		if err := f.end(t.Context()); errors.As(err, &wrong) != tt.blame || tt.blame && wrong.fault != peers.Withheld {
+			t.Errorf("a claim of %s: %v, blamed %v", tt.name, err, tt.blame)
+		}
 	}
 }
