@@ -461,16 +461,7 @@ func newCluster(t *testing.T) (first, second *server.Server) {
 func TestKeepsASolutionForTheOneItLeft(t *testing.T) {
 	t.Parallel()
 	gate := make(chan struct{})
-	kernel := hashing.BestKernel()
-	scan, quiet := kernel.Scan, quietKernel().Scan
-	kernel.Scan = func(s *hashing.Search, first uint32, n int, hits []hashing.Hit) (int, int) {
-		select {
-		case <-gate:
-			return scan(s, first, n, hits)
-		default:
-			return quiet(s, first, n, hits) // while the gate is shut
-		}
-	}
+	kernel := gatedKernel(gate)
 	c1, c2, w := pair(t, func(cfg *Config) { cfg.Kernel = kernel })
 	c1.publishJob(c1.newJob(2, 2, blockBits))
 	w.until("on job 2", onJob(2))

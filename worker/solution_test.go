@@ -88,16 +88,7 @@ func TestKeepsASolutionUntilItIsAnswered(t *testing.T) {
 	c := newLookalike(t, ns.ClientURL(), "c1")
 	c.bigHome()
 	gate := make(chan struct{})
-	kernel := hashing.BestKernel()
-	scan, quiet := kernel.Scan, quietKernel().Scan
-	kernel.Scan = func(s *hashing.Search, first uint32, n int, hits []hashing.Hit) (int, int) {
-		select {
-		case <-gate:
-			return scan(s, first, n, hits)
-		default:
-			return quiet(s, first, n, hits) // while the gate is shut
-		}
-	}
+	kernel := gatedKernel(gate)
 	w := startWorker(t, ns.ClientURL(), func(cfg *Config) { cfg.Kernel = kernel })
 	w.until("mining", isMining)
 	c.publishJob(c.newJob(2, 2, blockBits))

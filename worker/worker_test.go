@@ -177,6 +177,21 @@ func quietKernel() hashing.Kernel {
 	return k
 }
 
+// gatedKernel finds nothing until the gate is closed.
+func gatedKernel(gate <-chan struct{}) hashing.Kernel {
+	k := hashing.BestKernel()
+	scan, quiet := k.Scan, quietKernel().Scan
+	k.Scan = func(s *hashing.Search, first uint32, n int, hits []hashing.Hit) (int, int) {
+		select {
+		case <-gate:
+			return scan(s, first, n, hits)
+		default:
+			return quiet(s, first, n, hits)
+		}
+	}
+	return k
+}
+
 func TestStopsForASolutionAndGoesOn(t *testing.T) {
 	ns := newNATS(t, 0)
 	c := newLookalike(t, ns.ClientURL(), "c1")

@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/exec"
 	"runtime"
 	"slices"
 	"strconv"
@@ -226,24 +225,8 @@ type fleetProcess struct {
 
 func startFleet(t *testing.T, name string, cfg fleetConfig) *fleetProcess {
 	t.Helper()
-	config, err := json.Marshal(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), fleetEnv+"="+string(config))
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { r.Close(); w.Close() })
-	log := &journal{}
-	p := startOn(t, name, cmd, io.MultiWriter(w, log), log)
-	f := &fleetProcess{process: p, t: t, in: in, out: bufio.NewReader(r)}
+	p, in, out := startItself(t, name, fleetEnv, cfg)
+	f := &fleetProcess{process: p, t: t, in: in, out: bufio.NewReader(out)}
 	f.answer("connected")
 	return f
 }

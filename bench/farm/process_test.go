@@ -4,6 +4,7 @@ package farm
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -72,6 +73,34 @@ func startOn(t *testing.T, name string, cmd *exec.Cmd, w io.Writer, out *journal
 		}
 	})
 	return p
+}
+
+// startItself starts the test's own program as what a variable of its environment makes
+// of it, see TestMain, with cfg as that variable's value. It reads what is written to in,
+// and out is what it says, until it is gone.
+func startItself(t *testing.T, name, variable string, cfg any) (p *process, in io.Writer, out io.Reader) {
+	t.Helper()
+	config, err := json.Marshal(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), variable+"="+string(config))
+	if in, err = cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	log := &journal{}
+	p = startOn(t, name, cmd, io.MultiWriter(w, log), log)
+	go func() {
+		<-p.ended
+		w.Close() // which ends an answer that is waited for
+	}()
+	return p, in, r
 }
 
 func (p *process) running() bool {

@@ -7,10 +7,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
-	"os/exec"
 	"runtime"
 	"slices"
 	"sync"
@@ -237,29 +235,8 @@ type stopper struct {
 
 func startStopper(t *testing.T, cfg stopperConfig) *stopper {
 	t.Helper()
-	config, err := json.Marshal(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), stopperEnv+"="+string(config))
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { r.Close() })
-	s := &stopper{coordinator: cfg.Coordinator, in: json.NewEncoder(in), out: json.NewDecoder(r)}
-	log := &journal{}
-	s.process = startOn(t, cfg.Name, cmd, io.MultiWriter(w, log), log)
-	go func() {
-		<-s.ended
-		w.Close() // which ends an answer that is waited for
-	}()
-	return s
+	p, in, out := startItself(t, cfg.Name, stopperEnv, cfg)
+	return &stopper{process: p, coordinator: cfg.Coordinator, in: json.NewEncoder(in), out: json.NewDecoder(out)}
 }
 
 // order tells the process what to do. What came of it is to be read with answer.
