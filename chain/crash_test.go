@@ -131,18 +131,16 @@ func (l *powerLoss) acceptUntilCut() (*vfs.MemFS, []*chaintest.Block, error) {
 	unsynced := rand.New(rand.NewPCG(l.rng.Uint64(), 5))
 	var disk *vfs.MemFS
 	var safe []*chaintest.Block
-	cut := func() {
+	cut := sync.OnceFunc(func() {
 		f.mu.Lock() // what is safe before the power goes must be there afterwards
 		safe = slices.Clone(f.safe)
 		disk = mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: unsynced.IntN(101), RNG: unsynced})
 		f.mu.Unlock()
 		f.cut.Store(true)
-	}
+	})
 	fs.arm(l.moment(), cut)
 	err = f.feed(l.blocks[:1+l.rng.IntN(len(l.blocks))])
-	if !f.cut.Load() {
-		cut()
-	}
+	cut() // now, unless it is over or a write behind our backs is at it
 	l.imported += f.imported
 	return disk, safe, err
 }
