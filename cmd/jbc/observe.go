@@ -23,6 +23,8 @@ const (
 	discoverTime = 500 * time.Millisecond
 	// askTime is how long it waits for one's answer.
 	askTime = 3 * time.Second
+	// startTime is how long a coordinator that starts may be deaf.
+	startTime = time.Second
 )
 
 // observerFlags say which coordinator a command asks.
@@ -189,7 +191,7 @@ func (o *observer) request(ctx context.Context, subject string, id protocol.Poin
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	asked := &nats.Msg{Subject: subject, Data: protocol.Encode(question)}
-	msg, err := o.conn.RequestMsgWithContext(ctx, asked)
+	msg, err := o.send(ctx, asked)
 	if err != nil {
 		return withHint(fmt.Errorf("coordinator %s: %w", o.found.Name, err), "is it still running? jbc status tries again")
 	}
@@ -206,6 +208,22 @@ func (o *observer) request(ctx context.Context, subject string, id protocol.Poin
 		return fmt.Errorf("coordinator %s: %w", o.found.Name, refusal{head})
 	}
 	return nil
+}
+
+// send sends a request, again for a moment if nobody took it: a coordinator's server can be
+// asked before the coordinator listens.
+func (o *observer) send(ctx context.Context, asked *nats.Msg) (*nats.Msg, error) {
+	for begun := time.Now(); ; {
+		msg, err := o.conn.RequestMsgWithContext(ctx, asked)
+		if !errors.Is(err, nats.ErrNoResponders) || time.Since(begun) > startTime {
+			return msg, err
+		}
+		select {
+		case <-time.After(startTime / 20):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
 }
 
 // refusal is a reply that refuses, as an error.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"log/slog"
+	"runtime"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -72,5 +73,36 @@ func TestRepliesAreToTheRequest(t *testing.T) {
 		if err := sub.Unsubscribe(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestAsksAgainAtFirst asks before anybody listens, and gets the answer of who does after
+// the server has said that nobody did.
+func TestAsksAgainAtFirst(t *testing.T) {
+	broker, err := coordinator.StartBroker(coordinator.BrokerConfig{Listen: "127.0.0.1:0", Name: "test", Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer broker.Stop()
+	var conns [2]*nats.Conn
+	for i := range conns {
+		if conns[i], err = nats.Connect(broker.URL()); err != nil {
+			t.Fatal(err)
+		}
+		defer conns[i].Close()
+	}
+	answer := make(chan error, 1)
+	go func() {
+		_, err := (&observer{conn: conns[0]}).send(t.Context(), &nats.Msg{Subject: "get"})
+		answer <- err
+	}()
+	for conns[0].Stats().InMsgs == 0 { // that nobody listens
+		runtime.Gosched()
+	}
+	if _, err := conns[1].Subscribe("get", func(m *nats.Msg) { _ = m.Respond(nil) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-answer; err != nil {
+		t.Error(err)
 	}
 }
