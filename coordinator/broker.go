@@ -8,7 +8,6 @@ import (
 	"net"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -164,15 +163,6 @@ func probe(listen string) error {
 		return err
 	}
 	return l.Close()
-}
-
-// maxConnections leaves files to the chain whatever strangers open.
-func maxConnections() int {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > maxConns+spareFiles {
-		return maxConns
-	}
-	return max(int(limit.Cur)-spareFiles, int(limit.Cur)/2)
 }
 
 // URL is where workers on this machine connect.

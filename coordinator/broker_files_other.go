@@ -1,0 +1,6 @@
+//go:build !unix
+
+package coordinator
+
+// maxConnections is all: connections are no files there.
+func maxConnections() int { return maxConns }
