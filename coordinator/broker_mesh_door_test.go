@@ -37,6 +37,13 @@ func TestMeshTrust(t *testing.T) {
 				reason = listens.log
 			}
 			wait(t, "reason", func() bool { return strings.Contains(reason.String(), access.ErrStranger.Error()) })
+			if tt.dialler {
+				wait(t, "warning", func() bool {
+					return strings.Contains(dialler.log.String(), "level=WARN msg=\"a coordinator does not trust this one")
+				})
+			} else if strings.Contains(dialler.log.String(), "level=WARN") {
+				t.Errorf("warned:\n%s", dialler.log)
+			}
 			if a, b := listens.Routes(), dialler.Routes(); len(a)+len(b) != 0 {
 				t.Errorf("routes %v and %v", a, b)
 			}
@@ -226,6 +233,9 @@ func TestMeshCut(t *testing.T) {
 				t.Errorf("cut after %v", took)
 			}
 			wait(t, "refusal", func() bool { return strings.Contains(a.log.String(), access.ErrStranger.Error()) })
+			if dials == "the one that is cut" {
+				wait(t, "warning", func() bool { return strings.Contains(gone.log.String(), "does not trust this one") })
+			}
 			wait(t, "route of the server's less", func() bool { v, err := a.server.Routez(nil); return err == nil && v.NumRoutes == 1 })
 			if got := a.metNames(); !slices.Equal(got, []string{"stays"}) {
 				t.Errorf("after it came again: %q", got)

@@ -92,6 +92,7 @@ func (m *mesh) aim(address string) *target {
 
 // pursue dials an address whenever nobody is met there.
 func (m *mesh) pursue(ctx context.Context, address string, t *target) {
+	warned := false
 	for attempts := 0; ; {
 		m.mu.Lock()
 		p := m.at(address)
@@ -101,7 +102,7 @@ func (m *mesh) pursue(ctx context.Context, address string, t *target) {
 			p, err = m.dial(ctx, address)
 		}
 		if p != nil {
-			attempts = 0
+			attempts, warned = 0, false
 			select {
 			case <-p.done:
 			case <-ctx.Done():
@@ -110,6 +111,10 @@ func (m *mesh) pursue(ctx context.Context, address string, t *target) {
 		} else {
 			attempts++
 			m.report("met nobody", address, err)
+			if errors.Is(err, errDistrusted) && !warned {
+				warned = true
+				m.log.Warn("a coordinator does not trust this one, which was revoked or never joined its farm: it can join with a new token", "at", address)
+			}
 		}
 		if !m.keeps(time.Now(), address, t, p != nil, err) {
 			return
