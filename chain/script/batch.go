@@ -5,7 +5,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/btcsuite/btcd/txscript/v2"
 	"github.com/btcsuite/btcd/wire/v2"
 	"github.com/jbcnet/jbc/hashing"
 )
@@ -145,7 +144,7 @@ func (b *Batch) worker() {
 // work runs what is in the queue until it is empty. The caller holds b.mu, and holds
 // it again afterwards: no lock is given back between seeing nothing and returning.
 func (b *Batch) work() {
-	cache := b.checker.signatures()
+	w := &workspace{cache: b.checker.signatures()}
 	for {
 		j, first, end := b.queue.take(int(b.checker.limit), b.settled)
 		if j == nil {
@@ -153,15 +152,15 @@ func (b *Batch) work() {
 		}
 		b.startMore()
 		b.mu.Unlock()
-		b.run(j, first, end, cache)
+		b.run(j, first, end, w)
 		b.mu.Lock()
 	}
 }
 
 // run runs inputs [first, end) of one transaction.
-func (b *Batch) run(j *job, first, end int, cache *txscript.SigCache) {
+func (b *Batch) run(j *job, first, end int, w *workspace) {
 	for i := first; i < end && !b.dropped.Load() && !b.settled(j, i); i++ {
-		if err := j.check(i, cache); err != nil {
+		if err := j.check(i, w); err != nil {
 			b.fail(&failure{j, i, err})
 		}
 	}

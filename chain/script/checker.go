@@ -17,8 +17,8 @@ type Options struct {
 	Workers int
 	// CacheEntries is how many signatures are remembered as good; 0 is none. Room
 	// for all is taken when the first script runs: 115 bytes an entry for 50,000,
-	// never over 190. An entry then holds the scripts of its input, 130 to 300 bytes
-	// of usual ones and never over 1,024.
+	// never over 190. An entry then holds its signature and key, about 110 bytes, of an
+	// ordinary input; of any other the scripts of the input, never over 1,024.
 	CacheEntries uint
 }
 

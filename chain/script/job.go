@@ -17,10 +17,23 @@ type job struct {
 	copied sync.Once
 	own    *wire.MsgTx   // with scripts of its own, see remembered
 	outs   []*wire.TxOut // the same
+
+	emptied sync.Once
+	bare    []byte // see withoutScripts
 }
 
-// check runs the scripts of one input.
-func (j *job) check(input int, cache *txscript.SigCache) error {
+// A workspace is what a worker takes from one input to the next.
+type workspace struct {
+	cache  *txscript.SigCache // nil where nothing is remembered
+	signed []byte             // memory for what is hashed
+}
+
+// check runs the scripts of one input, if it can't be told without that they succeed.
+func (j *job) check(input int, w *workspace) error {
+	if j.proved(input, w) {
+		return nil
+	}
+	cache := w.cache
 	if cache == nil {
 		return j.run(j.tx, input, j.spent[input], j.flags, nil)
 	}
