@@ -2,9 +2,9 @@ package hashing
 
 import "math/bits"
 
-// MerkleRoot folds ids, which it overwrites, into the root of their merkle tree:
-// each level pairs neighbours and repeats the last one where their number is odd.
-// mutated says that two neighbours of a level were equal before any was repeated:
+// MerkleRoot folds ids, which it overwrites, into the root of their merkle tree and
+// takes no other memory. Each level pairs neighbours and repeats the last one where
+// their number is odd. mutated says that two neighbours of a level were equal before any was repeated:
 // then a shorter list has the same root (CVE-2012-2459), and the list must be
 // refused without condemning the block hash. The root of no ids is zero.
 func MerkleRoot(ids []Hash) (root Hash, mutated bool) {
@@ -15,11 +15,12 @@ func MerkleRoot(ids []Hash) (root Hash, mutated bool) {
 		for i := 0; i+1 < len(ids); i += 2 {
 			mutated = mutated || ids[i] == ids[i+1]
 		}
-		if len(ids)%2 == 1 {
-			ids = append(ids[:len(ids):len(ids)], ids[len(ids)-1])
-		}
+		last, odd := ids[len(ids)-1], len(ids)%2 == 1
 		hashPairs(ids, ids)
-		ids = ids[:len(ids)/2]
+		ids = ids[:(len(ids)+1)/2]
+		if odd {
+			ids[len(ids)-1] = hashPair(last, last)
+		}
 	}
 	return ids[0], mutated
 }
