@@ -18,19 +18,31 @@ import (
 // wire needs to hold it: 72 bytes a transaction, 104 an input, 40 an output, 24 an
 // item of a witness. That is two and a half times its bytes in all for a block of
 // ordinary payments; up to six times for one of empty outputs and 25 times for one
-// of empty witness items, which are blocks like any other. Check a stranger's proof
-// of work, in the first 80 bytes, before decoding the rest. Whoever keeps a part of
-// a block keeps all of it in memory.
+// of empty witness items, which are blocks like any other. [Chain.Import] takes that
+// much for nobody's bytes that have not cost the work in their header. Whoever keeps
+// a part of a block keeps all of it in memory.
 func DecodeBlock(data []byte) (*Block, error) {
+	seen, err := look(data)
+	if err != nil {
+		return nil, err
+	}
+	return seen.make(slices.Clone(data)), nil
+}
+
+// look goes through the bytes of a block and takes no memory.
+func look(data []byte) (tally, error) {
 	if len(data) > MaxBlockSize {
-		return nil, broken(RuleOversize, 0, "%d bytes, at most %d", len(data), MaxBlockSize)
+		return tally{}, broken(RuleOversize, 0, "%d bytes, at most %d", len(data), MaxBlockSize)
 	}
-	looking := reader{data: data}
-	if looking.block(); looking.err != nil {
-		return nil, looking.err
-	}
-	making := reader{data: slices.Clone(data), room: looking.seen.room()}
-	return making.block(), nil
+	r := reader{data: data}
+	r.block()
+	return r.seen, r.err
+}
+
+// make decodes bytes that were looked at. The block points into them.
+func (t tally) make(data []byte) *Block {
+	r := reader{data: data, room: t.room()}
+	return r.block()
 }
 
 // The fewest bytes that each thing takes on the wire.
@@ -51,10 +63,18 @@ type reader struct {
 	err  error
 	seen tally
 	room *room // nil while it looks
+
+	behindOutputs int // how much was left behind those of the last transaction
 }
 
 // tally counts the things of a block.
-type tally struct{ transactions, inputs, outputs, items int }
+type tally struct {
+	transactions, inputs, outputs, items int
+	witness                              int // bytes of them, and of the marks that they follow
+}
+
+// weight returns the weight of a block of that many bytes (BIP141).
+func (t tally) weight(size int) int { return witnessScale*size - (witnessScale-1)*t.witness }
 
 // room is memory for the things of a block, taken in one piece a kind.
 type room struct {
@@ -191,8 +211,10 @@ func (r *reader) transaction(tx *wire.MsgTx) {
 	}
 	r.inputs(tx, inputs)
 	r.outputs(tx)
+	r.behindOutputs = len(r.data)
 	if witness {
 		r.witnesses(tx, inputs)
+		r.seen.witness += 2 + r.behindOutputs - len(r.data) // the marker and the flag
 	}
 	lockTime := r.uint32()
 	if tx != nil {

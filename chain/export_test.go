@@ -18,3 +18,18 @@ func IsMoving(st *store.Store) bool {
 	r, err := decodeTipRecord(raw)
 	return err == nil && r.moving
 }
+
+// Admit takes bytes through the first tier, as an import does.
+func (p *Params) Admit(data []byte) (*Block, error) {
+	s, err := p.admit(data)
+	if err != nil {
+		return nil, err
+	}
+	return s.Block, nil
+}
+
+// Sanity takes a block through the first tier.
+func (p *Params) Sanity(b *Block) error {
+	_, err := p.sanity(b)
+	return err
+}

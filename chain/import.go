@@ -22,7 +22,11 @@ type ImportProgress struct {
 // Import takes in many blocks, encoded, parents before children, and puts many
 // into one batch. It is faster than [Chain.Accept] for each: blocks are decoded,
 // looked at and have their scripts run on all cores while the one that is next is
-// connected. progress, which may be nil, is called now and then.
+// connected. progress, which may be nil, is called now and then. The bytes of a block
+// are not copied: they must not change while Import runs.
+//
+// Anybody's bytes will do: nothing is made of them, and at most one and a quarter times
+// as much memory taken, unless they are what a header with its work commits to.
 //
 // When it returns, what it reports is on disk, also where it returns an error: of
 // blocks, which ended there; a [RuleError] of the block after those reported; that
@@ -318,11 +322,7 @@ func decodeAll(ctx context.Context, p *Params, blocks iter.Seq2[[]byte, error]) 
 func decodePart(p *Params, raw [][]byte, err error, part chan<- decodedBlocks) {
 	d := decodedBlocks{blocks: make([]*sane, 0, len(raw)), err: err}
 	for _, data := range raw {
-		b, err := DecodeBlock(data)
-		var s *sane
-		if err == nil {
-			s, err = p.sanity(b)
-		}
+		s, err := p.admit(data)
 		if err != nil {
 			d.err = err
 			break

@@ -324,6 +324,13 @@ func (d *duel) offer(raw []byte, genuine bool) error {
 	if err != nil {
 		return err
 	}
+	params := d.params
+	if genuine {
+		params = d.bitcoin.Params()
+	}
+	if err := checkAdmission(params, raw, b); err != nil {
+		return err
+	}
 	if genuine {
 		return d.offerReal(b)
 	}

@@ -21,8 +21,10 @@ func (p *Params) checkPosition(b *sane, parent *node, now time.Time) error {
 	if script := b.Transactions[0].TxIn[0].SignatureScript; height >= p.Forks.BIP34 && !hasHeight(script, height) {
 		return broken(RuleCoinbaseHeight, height, "script %x, want prefix %x", script, HeightScript(height))
 	}
-	if err := checkWitness(b.Block, height, height >= p.Forks.SegWit); err != nil {
-		return err
+	if active := height >= p.Forks.SegWit; !active || !b.committed {
+		if err := checkWitness(b.Block, height, active); err != nil {
+			return err
+		}
 	}
 	if err := p.checkFinal(b, parent); err != nil {
 		return err

@@ -32,8 +32,14 @@ func checkWitness(b *Block, height uint32, active bool) error {
 	for i, tx := range b.Transactions[1:] {
 		ids[i+1] = hashing.Hash(tx.WitnessHash())
 	}
+	return checkWitnessRoot(ids, nonce[0], commitment, height)
+}
+
+// checkWitnessRoot wants the hashes of transactions with their witnesses, of which the
+// coinbase's is zero, to be those of a commitment. They are overwritten.
+func checkWitnessRoot(ids []hashing.Hash, nonce, commitment []byte, height uint32) error {
 	root, _ := hashing.MerkleRoot(ids)
-	if got := hashing.Sum256d(append(root[:], nonce[0]...)); !bytes.Equal(got[:], commitment) {
+	if got := hashing.Sum256d(append(root[:], nonce...)); !bytes.Equal(got[:], commitment) {
 		return broken(RuleWitness, height, "witnesses hash to %x, commitment %x", got[:], commitment)
 	}
 	return nil
