@@ -31,8 +31,9 @@ type ImportProgress struct {
 // When it returns, what it reports is on disk, also where it returns an error: of
 // blocks, which ended there; a [RuleError] of the block after those reported; that
 // a block's parent is missing; ctx's; or the machine's. Blocks that are known are
-// passed over, so that an import that was cut short can be begun again. Others may
-// use the chain meanwhile, and have their blocks accepted between two batches.
+// passed over, so that an import that was cut short can be begun again, unless their
+// witnesses are wrong here. Others may use the chain meanwhile, and have their blocks
+// accepted between two batches.
 func (c *Chain) Import(ctx context.Context, blocks iter.Seq2[[]byte, error], now time.Time, progress func(ImportProgress)) (ImportProgress, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -203,6 +203,7 @@ type duel struct {
 	offered, told *chain.Chain
 	stage         int
 	tip           hashing.Hash // of both
+	known         bool         // what was accepted last was known before
 }
 
 // round offers mutants to a new chain.
@@ -353,8 +354,10 @@ func (d *duel) offer(raw []byte, genuine bool) error {
 func (d *duel) judge(b *chain.Block, raw []byte) (waits bool, err error) {
 	if d.IntN(4) != 0 {
 		a, err := d.offered.Accept(b, farFuture())
+		d.known = a.Status == chain.Known
 		return a.Status == chain.Orphan, err
 	}
+	d.known = false
 	_, err = d.offered.Import(context.Background(), one(raw), farFuture(), nil)
 	if errors.As(err, new(*chain.OrphanError)) {
 		return true, nil
@@ -440,7 +443,11 @@ func (d *duel) checkState(c *chain.Chain, when string) error {
 // tell tells the other chain of a block that was accepted. Where the tip moved, both
 // go on to the next stage, which takes the mutant off the main chain.
 func (d *duel) tell(b *chain.Block) error {
-	if _, err := d.told.Import(context.Background(), one(b.Encode()), farFuture(), nil); err != nil {
+	var broken *chain.RuleError
+	switch _, err := d.told.Import(context.Background(), one(b.Encode()), farFuture(), nil); {
+	case d.known && errors.As(err, &broken) && broken.Rule == chain.RuleWitness: // not the known block's
+		return d.checkTip()
+	case err != nil:
 		return fmt.Errorf("accepted, and the other chain says: %w", err)
 	}
 	if _, known := d.byHash[b.Hash()]; !known {
