@@ -12,8 +12,8 @@ var kernels = []func() (*kernel, error){
 	func() (*kernel, error) { return shaniStreams(3) },
 	func() (*kernel, error) {
 		return oneVersion(
-			plan{ahead: 2},
-			tuning{window: 25, registers: 32, latency: 5, storeLatency: 16, seed: 864, tail: 20, headroom: 4},
+			plan{cutFirst: []int{56}, memory: "cdh", ahead: 4, lean: true},
+			tuning{window: 40, registers: 32, latency: 3, storeLatency: 8, noise: 2, seed: 755, shiftBonus: 2, tail: 20, headroom: 3},
 		)
 	},
 	func() (*kernel, error) {
