@@ -10,7 +10,7 @@ const (
 	avx2ManyNatural = 57
 	avx2ManyShuffle = 58
 	avx2ManyGroup   = 64
-	avx2ManySlots   = 135
+	avx2ManySlots   = 134
 )
 
 //go:noescape
@@ -44,9 +44,9 @@ func avx2ManySearch(c []uint32, w *[3]uint32, mask uint32) {
 func avx2ManyVersion(v []uint32, mid, st *Midstate) {
 	v[0] = (st[3] + (st[7] + bigSigma1(st[4]) + choose(st[4], st[5], st[6]) + 0xe9b5dba5))
 	v[1] = (st[4] ^ st[5])
-	v[2] = ((st[7] + bigSigma1(st[4]) + choose(st[4], st[5], st[6]) + 0xe9b5dba5) + bigSigma0(st[0]) + majority(st[0], st[1], st[2]))
-	v[3] = st[5]
-	v[4] = (st[6] + 0xb956c25b)
+	v[2] = st[5]
+	v[3] = (st[6] + 0xb956c25b)
+	v[4] = ((st[7] + bigSigma1(st[4]) + choose(st[4], st[5], st[6]) + 0xe9b5dba5) + bigSigma0(st[0]) + majority(st[0], st[1], st[2]))
 	v[5] = st[2]
 	v[6] = st[0]
 	v[7] = (st[0] ^ st[1])
@@ -57,11 +57,11 @@ func avx2ManyVersion(v []uint32, mid, st *Midstate) {
 	v[12] = mid[0]
 	v[13] = mid[1]
 	v[14] = mid[2]
-	v[15] = mid[5]
-	v[16] = mid[4]
-	v[17] = mid[3]
-	v[18] = mid[6]
-	v[19] = mid[7]
+	v[15] = mid[4]
+	v[16] = mid[3]
+	v[17] = mid[5]
+	v[18] = mid[7]
+	v[19] = mid[6]
 }
 
 // avx2ManyWork is what a batch of 8 nonces costs.

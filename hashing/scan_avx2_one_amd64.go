@@ -6,11 +6,11 @@ package hashing
 
 const (
 	avx2OneDepth   = 2
-	avx2OneNonces  = 70
-	avx2OneNatural = 71
-	avx2OneShuffle = 72
+	avx2OneNonces  = 75
+	avx2OneNatural = 76
+	avx2OneShuffle = 77
 	avx2OneGroup   = 64
-	avx2OneSlots   = 149
+	avx2OneSlots   = 153
 )
 
 //go:noescape
@@ -27,15 +27,15 @@ var avx2OneCommon = [...]uint32{
 
 // avx2OneSearch sets the words that a search's tail and target decide.
 func avx2OneSearch(c []uint32, w *[3]uint32, mask uint32) {
-	c[0] = (smallSigma0(((smallSigma0(w[2]) + w[1]) + 0x01100000)) + (smallSigma0(w[1]) + w[0]))
-	c[1] = ((smallSigma0(w[2]) + w[1]) + 0x01100000)
-	c[2] = ((smallSigma0(w[1]) + w[0]) + 0xe49b69c1)
-	c[3] = (((smallSigma0(w[2]) + w[1]) + 0x01100000) + 0xefbe4786)
-	c[4] = w[2]
-	c[5] = smallSigma1((smallSigma0(w[1]) + w[0]))
-	c[6] = smallSigma1(((smallSigma0(w[2]) + w[1]) + 0x01100000))
-	c[7] = (smallSigma0(w[1]) + w[0])
-	c[8] = (smallSigma0((smallSigma0(w[1]) + w[0])) + 0x00000280)
+	c[0] = ((smallSigma0(w[1]) + w[0]) + 0xe49b69c1)
+	c[1] = (((smallSigma0(w[2]) + w[1]) + 0x01100000) + 0xefbe4786)
+	c[2] = w[2]
+	c[3] = smallSigma1((smallSigma0(w[1]) + w[0]))
+	c[4] = smallSigma1(((smallSigma0(w[2]) + w[1]) + 0x01100000))
+	c[5] = (smallSigma0(w[1]) + w[0])
+	c[6] = ((smallSigma0(w[2]) + w[1]) + 0x01100000)
+	c[7] = (smallSigma0((smallSigma0(w[1]) + w[0])) + 0x00000280)
+	c[8] = (smallSigma0(((smallSigma0(w[2]) + w[1]) + 0x01100000)) + (smallSigma0(w[1]) + w[0]))
 	c[9] = mask
 }
 
@@ -43,10 +43,10 @@ func avx2OneSearch(c []uint32, w *[3]uint32, mask uint32) {
 // the three rounds of the second block that no nonce reaches.
 func avx2OneVersion(v []uint32, mid, st *Midstate) {
 	v[0] = (st[3] + (st[7] + bigSigma1(st[4]) + choose(st[4], st[5], st[6]) + 0xe9b5dba5))
-	v[1] = ((st[7] + bigSigma1(st[4]) + choose(st[4], st[5], st[6]) + 0xe9b5dba5) + bigSigma0(st[0]) + majority(st[0], st[1], st[2]))
-	v[2] = (st[4] ^ st[5])
-	v[3] = st[5]
-	v[4] = (st[6] + 0xb956c25b)
+	v[1] = (st[4] ^ st[5])
+	v[2] = st[5]
+	v[3] = (st[6] + 0xb956c25b)
+	v[4] = ((st[7] + bigSigma1(st[4]) + choose(st[4], st[5], st[6]) + 0xe9b5dba5) + bigSigma0(st[0]) + majority(st[0], st[1], st[2]))
 	v[5] = st[2]
 	v[6] = st[0]
 	v[7] = (st[0] ^ st[1])

@@ -6,10 +6,10 @@ package hashing
 
 const (
 	avx512OneDepth   = 2
-	avx512OneNonces  = 88
-	avx512OneNatural = 121
-	avx512OneShuffle = 122
-	avx512OneSlots   = 123
+	avx512OneNonces  = 54
+	avx512OneNatural = 71
+	avx512OneShuffle = 72
+	avx512OneSlots   = 73
 )
 
 //go:noescape
@@ -20,30 +20,30 @@ func avx512OneText() (from, to uintptr)
 
 // avx512OneCommon holds the words that are the same for every search, in their places.
 var avx512OneCommon = [...]uint32{
-	0x98c7e2a2, 0x90bb1e3c, 0x50c6645b, 0xfc08884d, 0x510e527f, 0x9b05688c, 0x6a09e667, 0xbb67ae85,
-	0x3ac42e24, 0x3c6ef372, 0xab1c5ed5, 0x3956c25b, 0x748f82ee, 0x59f111f1, 0xd807aa98, 0x923f82a4,
-	0x12835b01, 0x78a5636f, 0x243185be, 0x5807aa98, 0x550c7dc3, 0x84c87814, 0x8cc70208, 0x72be5d74,
-	0x80deb1fe, 0x90befffa, 0x9bdc06a7, 0x00000000, 0x00000000, 0x11002000, 0x00000000, 0xa4506ceb,
-	0xc19bf3f4, 0xbef9a3f7, 0x00000000, 0x00a00000, 0x80000000, 0x00000000, 0x0fc19dc6, 0xc19bf274,
-	0xc67178f2, 0xe49b69c1, 0x240ca1cc, 0x00000280, 0x00000000, 0x2de92c6f, 0x00000000, 0xefbe4786,
-	0x4a7484aa, 0x00000100, 0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0x00a00055, 0xb00327c8,
-	0x00000000, 0xbf597fc7, 0x00000000, 0x00400022, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-	0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-	0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-	0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+	0x98c7e2a2, 0x90bb1e3c, 0x50c6645b, 0x3ac42e24, 0xfc08884d, 0x510e527f, 0x9b05688c, 0x3956c25b,
+	0x6a09e667, 0xbb67ae85, 0xab1c5ed5, 0x84c87814, 0x3c6ef372, 0x59f111f1, 0xd807aa98, 0x923f82a4,
+	0x12835b01, 0x8cc70208, 0x243185be, 0x90befffa, 0xa4506ceb, 0x5807aa98, 0x550c7dc3, 0x72be5d74,
+	0xbef9a3f7, 0x80deb1fe, 0xc67178f2, 0x9bdc06a7, 0xc19bf3f4, 0x00000000, 0x00000000, 0x00000000,
+	0x11002000, 0x00000000, 0x00000000, 0x80000000, 0x00a00000, 0x0fc19dc6, 0xc19bf274, 0xe49b69c1,
+	0x240ca1cc, 0xefbe4786, 0x00000280, 0x2de92c6f, 0x00000000, 0x4a7484aa, 0x5cb0a9dc, 0x00000000,
+	0x76f988da, 0x00000100, 0x983e5152, 0xa831c66d, 0xb00327c8, 0x00a00055, 0xbf597fc7, 0x00000000,
+	0xc6e00bf3, 0xd5a79147, 0x00000000, 0x00400022, 0x06ca6351, 0x14292967, 0x27b70a85, 0x2e1b2138,
+	0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85, 0xa2bfe8a1, 0xa81a664b,
+	0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116, 0x1e376c08,
+	0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3, 0x748f82ee, 0x78a5636f,
 	0xec9fcd13, 0x00000000, 0x00000010,
 }
 
 // avx512OneSearch sets the words that a search's tail and target decide.
 func avx512OneSearch(c []uint32, w *[3]uint32, mask uint32) {
-	c[27] = w[2]
-	c[28] = smallSigma1((smallSigma0(w[1]) + w[0]))
-	c[30] = smallSigma1(((smallSigma0(w[2]) + w[1]) + 0x01100000))
-	c[34] = ((smallSigma0(w[1]) + w[0]) + 0xe49b69c1)
-	c[37] = (((smallSigma0(w[2]) + w[1]) + 0x01100000) + 0xefbe4786)
+	c[29] = w[2]
+	c[30] = smallSigma1((smallSigma0(w[1]) + w[0]))
+	c[31] = ((smallSigma0(w[1]) + w[0]) + 0xe49b69c1)
+	c[33] = smallSigma1(((smallSigma0(w[2]) + w[1]) + 0x01100000))
+	c[34] = (((smallSigma0(w[2]) + w[1]) + 0x01100000) + 0xefbe4786)
 	c[44] = (smallSigma0(w[1]) + w[0])
-	c[46] = ((smallSigma0(w[2]) + w[1]) + 0x01100000)
-	c[56] = (smallSigma0((smallSigma0(w[1]) + w[0])) + 0x00000280)
+	c[47] = ((smallSigma0(w[2]) + w[1]) + 0x01100000)
+	c[55] = (smallSigma0((smallSigma0(w[1]) + w[0])) + 0x00000280)
 	c[58] = (smallSigma0(((smallSigma0(w[2]) + w[1]) + 0x01100000)) + (smallSigma0(w[1]) + w[0]))
 	c[89] = mask
 }
@@ -55,19 +55,19 @@ func avx512OneVersion(v []uint32, mid, st *Midstate) {
 	v[1] = ((st[7] + bigSigma1(st[4]) + choose(st[4], st[5], st[6]) + 0xe9b5dba5) + bigSigma0(st[0]) + majority(st[0], st[1], st[2]))
 	v[2] = st[4]
 	v[3] = st[5]
-	v[4] = st[0]
-	v[5] = st[1]
-	v[6] = (st[6] + 0xb956c25b)
+	v[4] = (st[6] + 0xb956c25b)
+	v[5] = st[0]
+	v[6] = st[1]
 	v[7] = st[2]
 	v[8] = (st[5] + 0x59f111f1)
 	v[9] = (st[4] + 0x923f82a4)
-	v[10] = mid[2]
-	v[11] = mid[3]
-	v[12] = mid[5]
-	v[13] = mid[6]
-	v[14] = mid[7]
-	v[15] = mid[4]
-	v[16] = mid[1]
+	v[10] = mid[6]
+	v[11] = mid[7]
+	v[12] = mid[2]
+	v[13] = mid[1]
+	v[14] = mid[5]
+	v[15] = mid[3]
+	v[16] = mid[4]
 	v[17] = mid[0]
 }
 
