@@ -10,19 +10,8 @@ var kernels = []func() (*kernel, error){
 		return narrowManyVersions("sseMany", "scan_sse_many", sseLanes, sseFirst, sseSecond, avx2Table)
 	},
 	func() (*kernel, error) { return shaniStreams(3) },
-	func() (*kernel, error) {
-		return oneVersion(
-			plan{cutFirst: []int{58}, ahead: 3},
-			tuning{window: 55, registers: 32, latency: 3, storeLatency: 12, noise: 2, seed: 568, shiftBonus: 2, tail: 14, headroom: 8},
-		)
-	},
-	func() (*kernel, error) {
-		return manyVersions(
-			plan{cutFirst: []int{34}, cutSecond: []int{30}, memory: "cdgh", ahead: 2},
-			tuning{window: 40, registers: 32, latency: 4, storeLatency: 12, noise: 2, seed: 940, shiftBonus: 1, tail: 20, headroom: 6},
-			tuning{window: 60, registers: 31, latency: 2, storeLatency: 8, tail: 12, headroom: 3},
-		)
-	},
+	func() (*kernel, error) { return oneVersion(avx512OnePlan, avx512OneOrder) },
+	func() (*kernel, error) { return manyVersions(avx512ManyPlan, avx512ManyOrder, avx512ManyTable) },
 	enterMessages,
 	func() (*kernel, error) {
 		return mixMessages(
@@ -34,6 +23,22 @@ var kernels = []func() (*kernel, error){
 	func() (*kernel, error) { return streamsOneVersion(4, streamsOne) },
 	func() (*kernel, error) { return streamsManyVersions(4, streamsMany, streamsMany) },
 }
+
+// How the AVX-512 scans are cut and ordered.
+var (
+	avx512OnePlan  = plan{cutFirst: []int{58}, ahead: 3}
+	avx512OneOrder = tuning{window: 55, registers: 32, latency: 3, storeLatency: 12, noise: 2, seed: 568, shiftBonus: 2, tail: 14, headroom: 8}
+
+	avx512ManyPlan  = plan{cutFirst: []int{34}, cutSecond: []int{30}, memory: "cdgh", ahead: 2}
+	avx512ManyOrder = tuning{
+		window: 40, registers: 32, latency: 4, storeLatency: 12, noise: 2,
+		seeds:      []uint64{940, 130, 776, 681, 940, 710, 940, 940, 940, 940, 940, 940, 940, 843, 331, 313},
+		shiftBonus: 1, tail: 20, headroom: 6,
+	}
+	avx512ManyTable = tuning{
+		window: 56, registers: 32, latency: 4, storeLatency: 4, noise: 1, seeds: []uint64{130, 0, 965, 352}, tail: 17, headroom: 5,
+	}
+)
 
 // The halves of the AVX2 and SSE kernels. Good orders lie within 2 % of each other: the
 // CPU's own window is as long as 16 registers let anybody look ahead.
@@ -52,7 +57,11 @@ var (
 	}
 	avx2ManySecond = half{
 		cut: []int{35}, memory: "bcdfghw", ahead: 1,
-		tuning: tuning{window: 30, registers: 12, latency: 4, storeLatency: 8, noise: 0.5, seed: 426, shiftBonus: 1, storeBonus: 5, tail: 12, headroom: 3},
+		tuning: tuning{
+			window: 30, registers: 12, latency: 3, storeLatency: 1, noise: 0.5,
+			seeds:      []uint64{426, 426, 426, 426, 426, 779, 426, 426, 426, 497, 426, 426, 426, 484, 426, 426},
+			shiftBonus: 1, storeBonus: 10, tail: 12, headroom: 3,
+		},
 	}
 	avx2Table = tuning{window: 20, registers: 14, latency: 2, storeLatency: 8, tail: 4, headroom: 4, storeBonus: 100}
 

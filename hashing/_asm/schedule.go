@@ -23,9 +23,12 @@ type tuning struct {
 	// latency is that of every operation, and storeLatency that from a store to a
 	// load of what it stored, in cycles.
 	latency, storeLatency int
-	// noise is how many cycles of priority are drawn by chance, from seed.
+	// noise is how many cycles of priority are drawn by chance, from seed, or where
+	// there are seeds from the one of the part of its stage that an operation is in: so
+	// a search can change one part and leave the others as they are, nearly.
 	noise float64
 	seed  uint64
+	seeds []uint64
 	// shiftBonus is how many cycles of priority rotations and shifts have ahead.
 	shiftBonus float64
 	// storeBonus is how many cycles of priority stores have ahead: they free
@@ -133,9 +136,14 @@ func (s *schedule) prioritize() {
 		way[i] += float64(s.latency(ops[i]))
 		longest[s.stage[i]] = max(longest[s.stage[i]], way[i])
 	}
-	rng := rand.New(rand.NewPCG(s.t.seed, 0))
+	parts := []*rand.Rand{rand.New(rand.NewPCG(s.t.seed, 0))}
+	for i, seed := range s.t.seeds {
+		parts = append(parts[:i], rand.New(rand.NewPCG(seed, 1)))
+	}
 	s.priority = make([]float64, len(ops))
 	for i, o := range ops {
+		behind := 1 - way[i]/longest[s.stage[i]]
+		rng := parts[min(int(behind*float64(len(parts))), len(parts)-1)]
 		p := way[i] + s.t.noise*rng.Float64()
 		if isShift(o.Kind) {
 			p += s.t.shiftBonus

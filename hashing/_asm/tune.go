@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 )
 
 // candidate is one setting of a kernel's dials, and how to build it.
@@ -29,9 +30,9 @@ func tune(name string, rounds, each int, seed uint64) error {
 	if _, ok := draw(name, rng); !ok {
 		return fmt.Errorf("no kernel %q to tune", name)
 	}
-	var best []candidate
+	best := current(name)
 	for range rounds {
-		found := best
+		found := slices.Clone(best)
 		for len(found) < each {
 			c, _ := draw(name, rng)
 			if len(best) > 0 && rng.IntN(2) == 0 {
@@ -140,8 +141,42 @@ func (t tuning) near(rng *rand.Rand) tuning {
 		case 7:
 			t.headroom = max(2, t.headroom+pick(rng, -1, 1))
 		default:
-			t.noise, t.seed = pick(rng, 1.0, 2, 4), rng.Uint64N(1000)
+			t.reseed(rng)
 		}
 	}
 	return t
+}
+
+// reseed draws the noise of a part again.
+func (t *tuning) reseed(rng *rand.Rand) {
+	if t.noise == 0 {
+		t.noise = 1
+	}
+	if len(t.seeds) == 0 {
+		t.seeds = slices.Repeat([]uint64{t.seed}, orderParts)
+	}
+	t.seeds = slices.Clone(t.seeds)
+	t.seeds[rng.IntN(len(t.seeds))] = rng.Uint64N(1000)
+}
+
+// orderParts is in how many parts the noise of an order is drawn.
+const orderParts = 16
+
+// current returns the candidate that is in use, where there is one of that name.
+func current(name string) []candidate {
+	switch name {
+	case "avx512One":
+		return []candidate{candidateOne(avx512OnePlan, avx512OneOrder)}
+	case "avx512Many":
+		return []candidate{candidateMany(avx512ManyPlan, avx512ManyOrder, avx512ManyTable)}
+	case "avx2One":
+		return []candidate{candidateAVX2(name, avx2OneFirst)}
+	case "avx2OneSecond":
+		return []candidate{candidateAVX2(name, avx2OneSecond)}
+	case "avx2Many":
+		return []candidate{candidateAVX2(name, avx2ManyFirst)}
+	case "avx2ManySecond":
+		return []candidate{candidateAVX2(name, avx2ManySecond)}
+	}
+	return nil
 }
