@@ -56,7 +56,7 @@ func (c *candidates) collect(s *Search, first uint32, n int, hits []Hit, found i
 			}
 			kept, nonce := found, first+uint32(at)
 			for version := range s.Midstates {
-				if row[version*c.versionStep]>>lane&1 == 0 || !s.Target.MetBy(s.hash(version, nonce)) {
+				if row[version*c.versionStep]>>lane&1 == 0 || !s.Target.MetBy(s.Hash(version, nonce)) {
 					continue
 				}
 				if found == len(hits) {

@@ -8,11 +8,12 @@ import (
 // scanPlain is the specification: SHA-256 as the standard writes it, one nonce
 // and one version at a time.
 func scanPlain(s *Search, first uint32, n int, hits []Hit) (done, found int) {
-	return scanEach(s, first, n, hits, s.hash)
+	return scanEach(s, first, n, hits, s.Hash)
 }
 
-// hash returns the hash of the header with one of the versions and a nonce.
-func (s *Search) hash(version int, nonce uint32) Hash {
+// Hash returns the hash of the header with one of the versions, an index into
+// s.Midstates, and a nonce. It is for checking what others found: one at a time, slow.
+func (s *Search) Hash(version int, nonce uint32) Hash {
 	second := [16]uint32{
 		s.Tail[0], s.Tail[1], s.Tail[2], bits.ReverseBytes32(nonce),
 		0x80000000, 15: 8 * HeaderSize,
