@@ -147,9 +147,9 @@ func (d *Device) Scan(ctx context.Context, s *hashing.Search, first uint32, n in
 		return 0, 0, d.wrap(ErrClosed)
 	}
 	params := d.parameters(s)
-	fits := maxLaunch // as many nonces as have not yet had more hits than the buffer holds
+	fits := maxLaunch // nonces, less once so many had more hits than the buffer holds
 	for done < n {
-		size := min(n-done, d.nonces, fits)
+		size := min(n-done, d.nonces, fits, d.likely(s, len(hits)-found))
 		start, at := time.Now(), first+uint32(done)
 		whole, overflow, err := d.try(ctx, s, params, at, size)
 		switch {
@@ -171,6 +171,15 @@ func (d *Device) Scan(ctx context.Context, s *hashing.Search, first uint32, n in
 		}
 	}
 	return done, found, nil
+}
+
+// likely returns how many nonces of s, one at least, will hardly have more hits than
+// the device's buffer holds and not many more than there is room for: work that would
+// be done again.
+func (d *Device) likely(s *hashing.Search, room int) int {
+	each := (float64(s.Target[3]>>32) + 1) / (1 << 32) // hits of a nonce under one version
+	buffer := capacity / 2 / (each * float64(d.versions))
+	return int(max(1, min(maxLaunch, buffer, float64(room)/(each*float64(len(s.Midstates))))))
 }
 
 // parameters returns what is launched for each nonce: all versions of s, as many at a

@@ -121,19 +121,19 @@ func fakeDevice(s *hashing.Search, versions int) (*Device, *fake) {
 
 func TestScanOfAnyDevice(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 1))
+	const small = 24 // the fake's buffer
 	overflows := 0
 	for range 150 {
 		s := randomSearch(rng, math.Exp2(8*rng.Float64()))
 		first, n := rng.Uint32(), rng.IntN(400)
 		d, f := fakeDevice(&s, 1<<rng.IntN(4))
 		f.spoil = func(found []candidate) ([]candidate, bool, error) {
-			if len(found) > capacity {
+			if len(found) > small {
 				overflows++
 				return nil, true, nil
 			}
 			return found, false, nil
 		}
-		f.groups = nil
 		room := len(s.Midstates) + rng.IntN(40)
 		var got []hashing.Hit
 		for at, left := first, n; left > 0; {

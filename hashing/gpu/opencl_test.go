@@ -95,7 +95,7 @@ func TestDeviceEdges(t *testing.T) {
 		{"over the middle of the nonces", math.MaxInt32 - 20, 64, 4},
 		{"as many hits as fit", 77, capacity, 1},
 		{"one more hit than fits", 77, capacity + 1, 1},
-		{"far more hits than fit", 1 << 31, 5000, 1.5},
+		{"far more hits than fit", 1 << 31, 1500, 1.5},
 		{"more than the first launch", math.MaxUint32 - firstLaunch, 2*firstLaunch + 1, 300},
 		{"nothing is a hit", 0, 1000, math.Inf(1)},
 	}
@@ -114,6 +114,35 @@ func TestDeviceEdges(t *testing.T) {
 					}
 				}
 			})
+		}
+	})
+}
+
+// TestBufferOverflows asks a device for more hits than fit into its buffer, which
+// Scan rarely does.
+func TestBufferOverflows(t *testing.T) {
+	eachWidth(t, func(t *testing.T, d *Device) {
+		s := randomSearch(rand.New(rand.NewPCG(7, 5)), 1)
+		p := d.parameters(&s)[0]
+		for _, test := range []struct {
+			hits     int
+			overflow bool
+		}{{capacity, false}, {capacity + d.versions, true}, {100 * capacity, true}, {capacity - d.versions, false}, {8, false}} {
+			n := test.hits / d.versions
+			found, overflow, err := d.launcher.launch(p, math.MaxUint32-3, uint32(n))
+			if err != nil || overflow != test.overflow || !overflow && len(found) != test.hits {
+				t.Errorf("%d hits: found %d, overflow %t, %v", test.hits, len(found), overflow, err)
+			}
+			if overflow {
+				continue
+			}
+			seen := map[candidate]bool{}
+			for _, c := range found {
+				if seen[c] || c.nonce-(math.MaxUint32-3) >= uint32(n) || c.version >= uint32(d.versions) {
+					t.Errorf("%d hits: %+v is one too many", test.hits, c)
+				}
+				seen[c] = true
+			}
 		}
 	})
 }
