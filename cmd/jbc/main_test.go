@@ -2,15 +2,19 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/jbcnet/jbc/hashing"
+	"github.com/jbcnet/jbc/hashing/gpu"
 )
 
 // TestMain lets this test binary be jbc: scripts start it under that name.
@@ -19,6 +23,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
+	devices := sync.OnceValue(gpu.Find)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -33,6 +38,17 @@ func TestScripts(t *testing.T) {
 				env.Setenv(name, header)
 			}
 			return nil
+		},
+		// [opencl] says whether there is a device, which there must be where CI=true.
+		Condition: func(cond string) (bool, error) {
+			if cond != "opencl" {
+				return false, fmt.Errorf("no condition %q", cond)
+			}
+			listing := devices()
+			if why := listing.Why(); why != "" && listing.State != gpu.NotBuilt && os.Getenv("CI") == "true" {
+				return false, errors.New(why)
+			}
+			return listing.State == gpu.Found, nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits":      exits,

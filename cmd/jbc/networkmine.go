@@ -75,7 +75,7 @@ func mineGenesis(ctx context.Context, s *shell, b *chain.Block) error {
 		return err
 	}
 	m.choose(s.log)
-	w := &sweep{header: b.Header, target: target, versions: versions, count: allNonces, kernel: m.kernel, threads: m.threads}
+	w := &sweep{header: b.Header, target: target, versions: versions, count: allNonces, hasher: cores{m}}
 	mined := false
 	w.hit = func(h hashing.Header) error {
 		if !mined { // threads may find several before they stop

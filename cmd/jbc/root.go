@@ -64,6 +64,7 @@ func newRoot(s *shell) *cobra.Command {
 		newNetwork(s),
 		newScan(s),
 		newKernels(s),
+		newDevices(s),
 		newBench(s),
 		newVersion(s),
 	)

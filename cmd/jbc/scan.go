@@ -29,6 +29,7 @@ type scanFlags struct {
 	start, count uint64
 	versions     uint32
 	kernel       string
+	device       string
 	threads      int
 	json         bool
 }
@@ -48,11 +49,11 @@ there is none.`,
 		Example: "  jbc scan 0100000000000000000000000000000000000000000000000000000000000000000000003ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a29ab5f49ffff001d00000000 --start 2083000000 --count 1000000",
 		Args:    exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			w, err := f.sweep(cmd, s.log, args[0])
+			w, err := f.sweep(cmd, args[0])
 			if err != nil {
 				return err
 			}
-			return f.run(cmd.Context(), s, w)
+			return f.run(cmd, s, w)
 		},
 	}
 	cmd.Flags().Uint64Var(&f.start, "start", 0, "first nonce")
@@ -61,12 +62,13 @@ there is none.`,
 	cmd.Flags().Uint32Var(&f.versions, "versions", 1, "how many versions to try each nonce under")
 	cmd.Flags().IntVar(&f.threads, "threads", 0, "threads to hash with (0: one for every CPU)")
 	cmd.Flags().StringVar(&f.kernel, "kernel", "", "kernel to hash with (default the fastest; jbc kernels lists them)")
+	cmd.Flags().StringVar(&f.device, "device", "", "`name`, part of it or number of a device to hash with instead (jbc devices lists them)")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print a JSON object for each winner")
 	return cmd
 }
 
-// sweep turns the command line into what is to be tried.
-func (f *scanFlags) sweep(cmd *cobra.Command, log *slog.Logger, text string) (*sweep, error) {
+// sweep turns the command line into what is to be tried, by no hasher yet.
+func (f *scanFlags) sweep(cmd *cobra.Command, text string) (*sweep, error) {
 	header, err := hashing.ParseHeader(text)
 	if err != nil {
 		return nil, usageError(err, "usage: "+cmd.UseLine())
@@ -89,15 +91,29 @@ func (f *scanFlags) sweep(cmd *cobra.Command, log *slog.Logger, text string) (*s
 	if err != nil {
 		return nil, err
 	}
+	return &sweep{header: header, target: target, versions: versions, start: f.start, count: f.count}, nil
+}
+
+// hasher takes the device that is asked for, or else this machine's cores.
+func (f *scanFlags) hasher(cmd *cobra.Command, log *slog.Logger) (h hasher, release func() error, err error) {
+	if f.device != "" {
+		for _, other := range []string{"kernel", "threads"} {
+			if cmd.Flags().Changed(other) {
+				return nil, nil, usageError(fmt.Errorf("--device and --%s are both given", other), "a device takes the place of kernel and threads")
+			}
+		}
+		d, err := openDevice(f.device, int(f.versions))
+		if err != nil {
+			return nil, nil, err
+		}
+		return device{d}, d.Close, nil
+	}
 	m, err := newMining(f.threads, f.kernel)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	m.choose(log)
-	return &sweep{
-		header: header, target: target, versions: versions,
-		start: f.start, count: f.count, kernel: m.kernel, threads: m.threads,
-	}, nil
+	return cores{m}, func() error { return nil }, nil
 }
 
 // rollVersions returns n versions whose BIP320 fields count up from that of
@@ -115,7 +131,13 @@ func rollVersions(version, n uint32) ([]uint32, error) {
 }
 
 // run sweeps, prints what is found, and says at the end how much was tried.
-func (f *scanFlags) run(ctx context.Context, s *shell, w *sweep) error {
+func (f *scanFlags) run(cmd *cobra.Command, s *shell, w *sweep) (err error) {
+	ctx := cmd.Context()
+	var release func() error
+	if w.hasher, release, err = f.hasher(cmd, s.log); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
 	found := 0
 	w.hit = func(h hashing.Header) error {
 		found++
@@ -125,11 +147,11 @@ func (f *scanFlags) run(ctx context.Context, s *shell, w *sweep) error {
 		return f.print(s.out, h)
 	}
 	begin := time.Now()
-	err := watch(s, w, func() error { return w.run(ctx) })
+	err = watch(s, w, func() error { return w.run(ctx) })
 	elapsed := time.Since(begin)
 
-	tried := fmt.Sprintf("%d of %d hashes (nonces %d to %d, %d version(s)) with %s on %d thread(s), %s",
-		w.done.Load(), w.total(), w.start, w.start+w.count-1, len(w.versions), w.kernel.Name, w.threads,
+	tried := fmt.Sprintf("%d of %d hashes (nonces %d to %d, %d version(s)) with %s, %s",
+		w.done.Load(), w.total(), w.start, w.start+w.count-1, len(w.versions), w.hasher,
 		worker.Rate(float64(w.done.Load())/elapsed.Seconds()))
 	switch {
 	case errors.Is(err, context.Canceled):
