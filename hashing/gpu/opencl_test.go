@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/big"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -171,6 +172,29 @@ func TestDeviceFindsRealNonces(t *testing.T) {
 			got := scanAll(t, d, &s, block.nonce-30000, 50000, 3)
 			if want := []hashing.Hit{{Nonce: block.nonce, Version: 1}}; !slices.Equal(got, want) {
 				t.Errorf("block %s: hits %v, want %v", block.name, got, want)
+			}
+		}
+	})
+}
+
+// TestDeviceMeetsTargetsExactly takes a hash itself for the target, which is met, and
+// the number below, which is not, though the device sees no difference.
+func TestDeviceMeetsTargetsExactly(t *testing.T) {
+	eachWidth(t, func(t *testing.T, d *Device) {
+		rng := rand.New(rand.NewPCG(7, 6))
+		for range 20 {
+			s := randomSearch(rng, 1)
+			nonce, version := rng.Uint32(), rng.IntN(len(s.Midstates))
+			if err := s.Target.UnmarshalText([]byte(s.Hash(version, nonce).String())); err != nil {
+				t.Fatal(err)
+			}
+			at := hashing.Hit{Nonce: nonce, Version: version}
+			if got := scanAll(t, d, &s, nonce, 1, 16); !slices.Contains(got, at) {
+				t.Errorf("nonce %d is missed under its own hash: %v", nonce, got)
+			}
+			s.Target = hashing.TargetFromBig(new(big.Int).Sub(s.Target.Big(), big.NewInt(1)))
+			if got := scanAll(t, d, &s, nonce, 1, 16); slices.Contains(got, at) {
+				t.Errorf("nonce %d is a hit under one less than its hash", nonce)
 			}
 		}
 	})
