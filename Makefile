@@ -5,6 +5,8 @@ VERSION       ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 COMMIT        ?= $(shell git rev-parse HEAD 2>/dev/null)
 GOLANGCI_LINT ?= github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
+# make build TAGS=nogpu: without devices, and static.
+TAGS ?=
 # go test: how long, and what every run gets.
 TESTFLAGS ?=
 FUZZTIME  ?= 10s
@@ -19,8 +21,8 @@ LDFLAGS = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## build ./jbc, one static file without cgo
-	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o jbc ./cmd/jbc
+build: ## build ./jbc without cgo; with TAGS=nogpu a static file
+	CGO_ENABLED=0 $(GO) build -tags '$(TAGS)' -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o jbc ./cmd/jbc
 
 test: ## run every test with the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race $(TESTFLAGS) ./...
