@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -91,7 +92,7 @@ func (l *deviceList) print(w io.Writer) error {
 const scanLaunch = 10 * time.Millisecond
 
 // openDevice makes the device that wanted names ready for searches of n versions.
-func openDevice(wanted string, n int) (*gpu.Device, error) {
+func openDevice(ctx context.Context, wanted string, n int) (*gpu.Device, error) {
 	listing := gpu.Find()
 	if listing.State != gpu.Found {
 		return nil, withHint(errors.New(listing.Why()), "jbc scan without --device hashes with the CPU's cores")
@@ -100,7 +101,10 @@ func openDevice(wanted string, n int) (*gpu.Device, error) {
 	if err != nil {
 		return nil, usageError(err, "jbc devices lists them")
 	}
-	d, err := gpu.Open(info, gpu.Options{Versions: gpu.Versions(n), Launch: scanLaunch})
+	d, err := gpu.Open(ctx, info, gpu.Options{Versions: gpu.Versions(n), Launch: scanLaunch})
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("%w before device %s was ready", errInterrupted, info.Name)
+	}
 	if err != nil {
 		return nil, withHint(err, "jbc scan without --device hashes with the CPU's cores")
 	}

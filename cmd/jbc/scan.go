@@ -102,7 +102,7 @@ func (f *scanFlags) hasher(cmd *cobra.Command, log *slog.Logger) (h hasher, rele
 				return nil, nil, usageError(fmt.Errorf("--device and --%s are both given", other), "a device takes the place of kernel and threads")
 			}
 		}
-		d, err := openDevice(f.device, int(f.versions))
+		d, err := openDevice(cmd.Context(), f.device, int(f.versions))
 		if err != nil {
 			return nil, nil, err
 		}

@@ -37,37 +37,6 @@ func allPlain(s *hashing.Search, first uint32, n int) []hashing.Hit {
 	return sorted(hits[:found], first)
 }
 
-// scanAll has d try n nonces, with room for only so many hits a call, and holds it to
-// the contract of Scan on the way.
-func scanAll(t *testing.T, d *Device, s *hashing.Search, first uint32, n, room int) []hashing.Hit {
-	t.Helper()
-	var all []hashing.Hit
-	buffer := make([]hashing.Hit, room+1) // the last one is a tripwire
-	tripwire := hashing.Hit{Nonce: 0xdeadbeef, Version: -1}
-	buffer[room] = tripwire
-	for start, left := first, n; left > 0; {
-		done, found, err := d.Scan(t.Context(), s, start, left, buffer[:room:room])
-		switch {
-		case err != nil:
-			t.Fatal(err)
-		case done < 1 || done > left || found < 0 || found > room:
-			t.Fatalf("Scan of %d nonces with room for %d returned done %d, found %d", left, room, done, found)
-		case done < left && found+len(s.Midstates) <= room:
-			t.Fatalf("Scan stopped at %d of %d with room for %d more hits", done, left, room-found)
-		case buffer[room] != tripwire:
-			t.Fatal("Scan wrote past its hits")
-		}
-		for _, h := range buffer[:found] {
-			if h.Nonce-start >= uint32(done) {
-				t.Fatalf("hit %+v is not among the %d nonces done from %d on", h, done, start)
-			}
-		}
-		all = append(all, buffer[:found]...)
-		start, left = start+uint32(done), left-done
-	}
-	return sorted(all, first)
-}
-
 // sorted orders hits by their distance from first, then by version.
 func sorted(hits []hashing.Hit, first uint32) []hashing.Hit {
 	slices.SortFunc(hits, func(a, b hashing.Hit) int {

@@ -3,6 +3,7 @@
 package gpu
 
 import (
+	"context"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -30,28 +31,53 @@ const (
 
 // Open makes a device of a [Listing] ready: its driver compiles the program, which can
 // take seconds, and a short test has to find what it should. Close it in the end.
-func Open(info Info, opts Options) (*Device, error) { return open(info, opts, program) }
+//
+// No driver can be interrupted. When ctx ends first Open returns its error at once; what
+// the driver is at goes on in the background, and is given back when that is done.
+func Open(ctx context.Context, info Info, opts Options) (*Device, error) {
+	return open(ctx, info, opts, program)
+}
 
 // open is Open with the program to compile.
-func open(info Info, opts Options, source string) (*Device, error) {
+func open(ctx context.Context, info Info, opts Options, source string) (*Device, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	cl := info.handle.cl
-	if cl == nil {
+	if info.handle.cl == nil {
 		return nil, errors.New("the device is of no listing")
 	}
-	var device *Device
-	cl.signals.guard(func() {
-		q := &queue{cl: cl, device: info.handle.device, checked: time.Now()}
-		if err = q.open(source, opts.Versions); err != nil {
-			err = fmt.Errorf("device %s: %w", info.Name, errors.Join(err, q.close()))
-			return
+	type opening struct {
+		device *Device
+		err    error
+	}
+	opened := make(chan opening)
+	go func() {
+		var o opening
+		info.handle.cl.signals.guard(func() { o.device, o.err = compile(info, opts, source) })
+		select {
+		case opened <- o:
+		case <-ctx.Done():
+			if o.device != nil {
+				_ = o.device.Close() // nobody is left to be told
+			}
 		}
-		device, err = newDevice(info, opts, q)
-	})
-	return device, err
+	}()
+	select {
+	case o := <-opened:
+		return o.device, o.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("device %s: %w", info.Name, ctx.Err())
+	}
+}
+
+// compile is open without a way out.
+func compile(info Info, opts Options, source string) (*Device, error) {
+	q := &queue{cl: info.handle.cl, device: info.handle.device, checked: time.Now()}
+	if err := q.open(source, opts.Versions); err != nil {
+		return nil, fmt.Errorf("device %s: %w", info.Name, errors.Join(err, q.close()))
+	}
+	return newDevice(info, opts, q)
 }
 
 // queue is a device with the program on it.

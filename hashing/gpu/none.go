@@ -2,7 +2,10 @@
 
 package gpu
 
-import "errors"
+import (
+	"context"
+	"errors"
+)
 
 // handle is nothing: there are no devices to hold.
 type handle struct{}
@@ -11,4 +14,4 @@ type handle struct{}
 func Find() Listing { return Listing{State: NotBuilt} }
 
 // Open opens nothing, since nothing was found.
-func Open(Info, Options) (*Device, error) { return nil, errors.ErrUnsupported }
+func Open(context.Context, Info, Options) (*Device, error) { return nil, errors.ErrUnsupported }

@@ -41,7 +41,7 @@ func eachWidth(t *testing.T, f func(t *testing.T, d *Device)) {
 	info := anyInfo(t)
 	for _, versions := range []int{1, 2, 4, 8} {
 		t.Run(fmt.Sprintf("versions=%d", versions), func(t *testing.T) {
-			d, err := Open(info, Options{Versions: versions})
+			d, err := Open(t.Context(), info, Options{Versions: versions})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -53,6 +53,37 @@ func eachWidth(t *testing.T, f func(t *testing.T, d *Device)) {
 			f(t, d)
 		})
 	}
+}
+
+// scanAll has d try n nonces, with room for only so many hits a call, and holds it to
+// the contract of Scan on the way.
+func scanAll(t *testing.T, d *Device, s *hashing.Search, first uint32, n, room int) []hashing.Hit {
+	t.Helper()
+	var all []hashing.Hit
+	buffer := make([]hashing.Hit, room+1) // the last one is a tripwire
+	tripwire := hashing.Hit{Nonce: 0xdeadbeef, Version: -1}
+	buffer[room] = tripwire
+	for start, left := first, n; left > 0; {
+		done, found, err := d.Scan(t.Context(), s, start, left, buffer[:room:room])
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case done < 1 || done > left || found < 0 || found > room:
+			t.Fatalf("Scan of %d nonces with room for %d returned done %d, found %d", left, room, done, found)
+		case done < left && found+len(s.Midstates) <= room:
+			t.Fatalf("Scan stopped at %d of %d with room for %d more hits", done, left, room-found)
+		case buffer[room] != tripwire:
+			t.Fatal("Scan wrote past its hits")
+		}
+		for _, h := range buffer[:found] {
+			if h.Nonce-start >= uint32(done) {
+				t.Fatalf("hit %+v is not among the %d nonces done from %d on", h, done, start)
+			}
+		}
+		all = append(all, buffer[:found]...)
+		start, left = start+uint32(done), left-done
+	}
+	return sorted(all, first)
 }
 
 func TestDeviceFindsWhatPlainFinds(t *testing.T) {
@@ -201,7 +232,7 @@ func TestDeviceMeetsTargetsExactly(t *testing.T) {
 }
 
 func TestDeviceStopsWhenTold(t *testing.T) {
-	d, err := Open(anyInfo(t), Options{Versions: 1})
+	d, err := Open(t.Context(), anyInfo(t), Options{Versions: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +260,7 @@ func TestDeviceStopsWhenTold(t *testing.T) {
 }
 
 func TestDeviceClosesTwice(t *testing.T) {
-	d, err := Open(anyInfo(t), Options{Versions: 1})
+	d, err := Open(t.Context(), anyInfo(t), Options{Versions: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +277,7 @@ func TestDeviceClosesTwice(t *testing.T) {
 
 // TestDeviceIsShared scans and closes from several goroutines at once.
 func TestDeviceIsShared(t *testing.T) {
-	d, err := Open(anyInfo(t), Options{Versions: 2})
+	d, err := Open(t.Context(), anyInfo(t), Options{Versions: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +309,7 @@ func TestDeviceIsShared(t *testing.T) {
 
 func TestProgramThatDoesNotBuild(t *testing.T) {
 	info := anyInfo(t)
-	d, err := open(info, Options{}, "__kernel void scan( { nonsense }")
+	d, err := open(t.Context(), info, Options{}, "__kernel void scan( { nonsense }")
 	var build *BuildError
 	if d != nil || !errors.As(err, &build) || build.Log == "" || !strings.Contains(err.Error(), info.Name) {
 		t.Fatalf("device %v, error %v", d, err)
@@ -290,21 +321,44 @@ func TestProgramThatDoesNotBuild(t *testing.T) {
 
 	// One that builds, and computes something else.
 	wrong := strings.Replace(program, "0xd807aa98", "0xd807aa99", 1)
-	if d, err := open(info, Options{Versions: 1}, wrong); d != nil || !errors.Is(err, ErrWrong) {
+	if d, err := open(t.Context(), info, Options{Versions: 1}, wrong); d != nil || !errors.Is(err, ErrWrong) {
 		t.Errorf("another constant: device %v, error %v, want %v", d, err, ErrWrong)
 	}
 	// One without the kernel.
-	if d, err := open(info, Options{Versions: 1}, "__kernel void other(void) {}"); d != nil || err == nil {
+	if d, err := open(t.Context(), info, Options{Versions: 1}, "__kernel void other(void) {}"); d != nil || err == nil {
 		t.Errorf("another kernel: device %v, error %v", d, err)
 	}
 }
 
 func TestOpenOfNoListing(t *testing.T) {
-	if d, err := Open(Info{Name: "made up"}, Options{}); d != nil || err == nil {
+	if d, err := Open(t.Context(), Info{Name: "made up"}, Options{}); d != nil || err == nil {
 		t.Errorf("device %v, error %v", d, err)
 	}
-	if d, err := Open(anyInfo(t), Options{Versions: 3}); d != nil || err == nil {
+	if d, err := Open(t.Context(), anyInfo(t), Options{Versions: 3}); d != nil || err == nil {
 		t.Errorf("three versions at once: device %v, error %v", d, err)
+	}
+}
+
+// TestOpenGivesUp interrupts the driver at a program that it has not compiled before.
+func TestOpenGivesUp(t *testing.T) {
+	info := anyInfo(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(10*time.Millisecond, cancel)
+	source := fmt.Sprintf("#define RUN %d\n%s\n__constant uint run = RUN;\n", time.Now().UnixNano()%1_000_000_000, program)
+	begin := time.Now()
+	d, err := open(ctx, info, Options{Versions: 8}, source)
+	if d != nil || !errors.Is(err, context.Canceled) {
+		t.Fatalf("device %v, error %v", d, err)
+	}
+	t.Logf("gave up after %s", time.Since(begin))
+
+	// The driver is still at it, and takes another program meanwhile.
+	d, err = Open(t.Context(), info, Options{Versions: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -344,7 +398,7 @@ func FuzzScan(f *testing.F) {
 	info := anyInfo(f)
 	devices := map[int]*Device{}
 	for _, versions := range []int{1, 2, 4, 8} {
-		d, err := Open(info, Options{Versions: versions})
+		d, err := Open(f.Context(), info, Options{Versions: versions})
 		if err != nil {
 			f.Fatal(err)
 		}

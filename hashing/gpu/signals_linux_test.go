@@ -25,7 +25,7 @@ func TestSignalsSurviveDrivers(t *testing.T) {
 	signal.Notify(told, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1)
 	defer signal.Stop(told)
 	before := readSignals()
-	d, err := Open(anyInfo(t), Options{Versions: 1})
+	d, err := Open(t.Context(), anyInfo(t), Options{Versions: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
