@@ -77,7 +77,14 @@ func compile(info Info, opts Options, source string) (*Device, error) {
 	if err := q.open(source, opts.Versions); err != nil {
 		return nil, fmt.Errorf("device %s: %w", info.Name, errors.Join(err, q.close()))
 	}
-	return newDevice(info, opts, q)
+	d, err := newDevice(info, opts, q)
+	if err != nil {
+		return nil, err
+	}
+	if err := q.warm(); err != nil {
+		return nil, errors.Join(d.wrap(err), d.Close())
+	}
+	return d, nil
 }
 
 // queue is a device with the program on it.
@@ -188,16 +195,11 @@ func (q *queue) launch(p *parameters, first, n uint32) (found []candidate, overf
 	if err := q.setParameters(p); err != nil {
 		return nil, false, err
 	}
-	if err := errors.Join(q.setWords(argumentFirst, []uint32{first}), q.setWords(argumentCount, []uint32{n})); err != nil {
-		return nil, false, err
-	}
 	cl, zero := q.cl, uint32(0)
 	if err := failed("clEnqueueFillBuffer", cl.enqueueFillBuffer(q.queue, q.buffer, &zero, wordBytes, 0, foundHeader*wordBytes, 0, nil, nil)); err != nil {
 		return nil, false, err
 	}
-	local := uintptr(group)
-	global := (uintptr(n) + local - 1) / local * local
-	if err := failed("clEnqueueNDRangeKernel", cl.enqueueNDRangeKernel(q.queue, q.kernel, 1, nil, &global, &local, 0, nil, nil)); err != nil {
+	if err := q.enqueue(first, n, n); err != nil {
 		return nil, false, err
 	}
 	const blocking = 1
@@ -213,6 +215,24 @@ func (q *queue) launch(p *parameters, first, n uint32) (found []candidate, overf
 		q.candidates = append(q.candidates, candidate{nonce: q.found[foundHeader+2*i], version: q.found[foundHeader+2*i+1]})
 	}
 	return q.candidates, false, nil
+}
+
+// enqueue has n nonces tried by at least so many work items.
+func (q *queue) enqueue(first, n, items uint32) error {
+	if err := errors.Join(q.setWords(argumentFirst, []uint32{first}), q.setWords(argumentCount, []uint32{n})); err != nil {
+		return err
+	}
+	local := uintptr(group)
+	global := (uintptr(items) + local - 1) / local * local
+	return failed("clEnqueueNDRangeKernel", q.cl.enqueueNDRangeKernel(q.queue, q.kernel, 1, nil, &global, &local, 0, nil, nil))
+}
+
+// warm makes a large launch in which no nonce is tried. PoCL compiles again at the first
+// one of more than 65535 work items, which takes seconds and should be over by the time
+// that somebody scans.
+func (q *queue) warm() error {
+	const items = 1 << 20
+	return errors.Join(q.enqueue(0, 0, items), failed("clFinish", q.cl.finish(q.queue)))
 }
 
 // close releases what there is, in the reverse order.
