@@ -5,6 +5,7 @@ package gpu
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"unsafe"
 
@@ -90,6 +91,8 @@ func failed(call string, code status) error {
 // loadOpenCL loads the first of the libraries that is there. It is never unloaded:
 // drivers leave threads behind.
 func loadOpenCL(names []string) (*opencl, error) {
+	runtime.LockOSThread() // what went wrong is asked for in a second call, and kept for each thread
+	defer runtime.UnlockOSThread()
 	var tried []error
 	for _, name := range names {
 		library, err := purego.Dlopen(name, purego.RTLD_NOW|purego.RTLD_LOCAL)
