@@ -1,293 +1,114 @@
 package gpu
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"math"
-	"math/rand/v2"
-	"slices"
 	"testing"
 	"time"
 
 	"github.com/jbcnet/jbc/hashing"
 )
 
-// plain is the specification.
-var plain = hashing.Kernels()[0]
-
-// randomSearch makes a search of 1 to 16 versions that hashes about one time in
-// oneIn meets.
-func randomSearch(rng *rand.Rand, oneIn float64) hashing.Search {
-	var h hashing.Header
-	for i := range h {
-		h[i] = byte(rng.Uint32())
+// openFake opens a device whose launcher is f, which computes for the search that
+// [scanner.test] makes.
+func openFake(t *testing.T, ctx context.Context, f *fake) *Device {
+	t.Helper()
+	s := hashing.NewSearch(hashing.Header{}, []uint32{0x20000000}, hashing.TargetForHashes(16))
+	f.search, f.versions = &s, 1
+	d, err := Open(ctx, Info{Name: "fake", opener: f}, Options{Versions: 1})
+	if err != nil {
+		t.Fatal(err)
 	}
-	versions := make([]uint32, 1+rng.IntN(16))
-	for i := range versions {
-		versions[i] = rng.Uint32()
-	}
-	return hashing.NewSearch(h, versions, hashing.TargetForHashes(oneIn))
+	f.search.Target = hashing.Target{}
+	return d
 }
 
-// allPlain returns all hits of n nonces as the plain kernel finds them.
-func allPlain(s *hashing.Search, first uint32, n int) []hashing.Hit {
-	hits := make([]hashing.Hit, (n+1)*len(s.Midstates))
-	_, found := plain.Scan(s, first, n, hits)
-	return sorted(hits[:found], first)
-}
-
-// sorted orders hits by their distance from first, then by version.
-func sorted(hits []hashing.Hit, first uint32) []hashing.Hit {
-	slices.SortFunc(hits, func(a, b hashing.Hit) int {
-		return cmp.Or(cmp.Compare(a.Nonce-first, b.Nonce-first), cmp.Compare(a.Version, b.Version))
-	})
-	return hits
-}
-
-// fake is a launcher that computes by the specification, until spoil changes what it
-// answers.
-type fake struct {
-	search   *hashing.Search
-	versions int
-	groups   []*parameters // in the order in which they came
-	launches int
-	sizes    []uint32
-	closed   int
-	spoil    func(found []candidate) ([]candidate, bool, error)
-}
-
-func (f *fake) launch(p *parameters, first, n uint32) ([]candidate, bool, error) {
-	f.launches++
-	f.sizes = append(f.sizes, n)
-	at := slices.Index(f.groups, p)
-	if at < 0 {
-		at = len(f.groups)
-		f.groups = append(f.groups, p)
-	}
-	var found []candidate
-	for i := range n {
-		for v := range f.versions {
-			version := min(at*f.versions+v, len(f.search.Midstates)-1)
-			if h := f.search.Hash(version, first+i); f.search.Target.MetBy(h) {
-				found = append(found, candidate{nonce: first + i, version: uint32(v)})
-			}
-		}
-	}
-	rand.Shuffle(len(found), func(i, j int) { found[i], found[j] = found[j], found[i] })
-	if f.spoil != nil {
-		return f.spoil(found)
-	}
-	return found, len(found) > capacity, nil
-}
-
-func (f *fake) close() error { f.closed++; return nil }
-
-func fakeDevice(s *hashing.Search, versions int) (*Device, *fake) {
-	f := &fake{search: s, versions: versions}
-	return &Device{info: Info{Name: "fake"}, versions: versions, budget: time.Hour, launcher: f, nonces: 128}, f
-}
-
-func TestScanOfAnyDevice(t *testing.T) {
-	rng := rand.New(rand.NewPCG(7, 1))
-	const small = 24 // the fake's buffer
-	overflows := 0
-	for range 150 {
-		s := randomSearch(rng, math.Exp2(8*rng.Float64()))
-		first, n := rng.Uint32(), rng.IntN(400)
-		d, f := fakeDevice(&s, 1<<rng.IntN(4))
-		f.spoil = func(found []candidate) ([]candidate, bool, error) {
-			if len(found) > small {
-				overflows++
-				return nil, true, nil
-			}
-			return found, false, nil
-		}
-		room := len(s.Midstates) + rng.IntN(40)
-		var got []hashing.Hit
-		for at, left := first, n; left > 0; {
-			hits := make([]hashing.Hit, room)
-			f.groups = nil // each call makes its own
-			done, found, err := d.Scan(t.Context(), &s, at, left, hits)
-			if err != nil || done == 0 {
-				t.Fatalf("Scan = %d, %d, %v", done, found, err)
-			}
-			got, at, left = append(got, hits[:found]...), at+uint32(done), left-done
-		}
-		if want := allPlain(&s, first, n); !slices.Equal(sorted(got, first), want) {
-			t.Fatalf("%d versions, %d at once, target %s, nonces %d+%d, room %d:\nhits %v\nplain Go says %v",
-				len(s.Midstates), d.versions, s.Target, first, n, room, got, want)
-		}
-	}
-	if overflows < 10 {
-		t.Errorf("only %d launches overflowed: the test proves little", overflows)
-	}
-}
-
-func TestScanTellsOfABrokenDevice(t *testing.T) {
-	lost := errors.New("it fell off the bus")
-	tests := []struct {
-		name  string
-		spoil func(found []candidate) ([]candidate, bool, error)
-		want  error
-	}{
-		{"an error", func([]candidate) ([]candidate, bool, error) { return nil, false, lost }, lost},
-		{"a nonce that is no hit", func(f []candidate) ([]candidate, bool, error) {
-			return append(f, candidate{nonce: 1005}), false, nil
-		}, ErrWrong},
-		{"a nonce before the interval", func(f []candidate) ([]candidate, bool, error) {
-			return append(f, candidate{nonce: 999}), false, nil
-		}, ErrWrong},
-		{"a nonce behind the interval", func(f []candidate) ([]candidate, bool, error) {
-			return append(f, candidate{nonce: 1100}), false, nil
-		}, ErrWrong},
-		{"a version that there is not", func(f []candidate) ([]candidate, bool, error) {
-			return append(f, candidate{nonce: 1005, version: 4}), false, nil
-		}, ErrWrong},
-		{"a hit twice", func(f []candidate) ([]candidate, bool, error) {
-			return append(f, f...), false, nil
-		}, ErrWrong},
-		{"overflow without end", func([]candidate) ([]candidate, bool, error) { return nil, true, nil }, ErrWrong},
-	}
-	s := hashing.NewSearch(hashing.Header{}, []uint32{1, 2, 3, 4}, hashing.TargetForHashes(100))
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			d, f := fakeDevice(&s, 4)
-			f.spoil = test.spoil
-			done, found, err := d.Scan(t.Context(), &s, 1000, 100, make([]hashing.Hit, 64))
-			if !errors.Is(err, test.want) || done != 0 || found != 0 {
-				t.Errorf("Scan = %d, %d, %v; want none and %v", done, found, err, test.want)
-			}
-		})
-	}
-}
-
-// TestErrorKeepsWhatWasDone loses the device at its third launch.
-func TestErrorKeepsWhatWasDone(t *testing.T) {
-	lost := errors.New("it fell off the bus")
-	s := hashing.NewSearch(hashing.Header{}, []uint32{1}, hashing.TargetForHashes(20))
-	d, f := fakeDevice(&s, 1)
-	f.spoil = func(found []candidate) ([]candidate, bool, error) {
-		if f.launches == 3 {
-			return nil, false, lost
-		}
-		return found, false, nil
-	}
-	d.budget = 1 // launches stay as they are, or become smaller
-	hits := make([]hashing.Hit, 200)
-	done, found, err := d.Scan(t.Context(), &s, 0, 1000, hits)
-	if want := allPlain(&s, 0, done); !errors.Is(err, lost) || done != int(f.sizes[0]+f.sizes[1]) || !slices.Equal(hits[:found], want) {
-		t.Errorf("Scan = %d, %d, %v after launches of %v", done, found, err, f.sizes)
-	}
-}
-
-func TestTestRefusesABrokenDevice(t *testing.T) {
-	tests := []struct {
-		name  string
-		spoil func(found []candidate) ([]candidate, bool, error)
-		ok    bool
-	}{
-		{"sound", nil, true},
-		{"blind", func([]candidate) ([]candidate, bool, error) { return nil, false, nil }, false},
-		{"misses one", func(f []candidate) ([]candidate, bool, error) { return f[1:], false, nil }, false},
-	}
-	// The search of Device.test, which the fake has to know.
-	s := hashing.NewSearch(hashing.Header{}, []uint32{0x20000000, 0x20002000}, hashing.TargetForHashes(16))
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			f := &fake{search: &s, versions: 2, spoil: test.spoil}
-			_, err := newDevice(Info{Name: "fake"}, Options{Versions: 2, Launch: time.Hour}, f)
-			if test.ok != (err == nil) || !test.ok && !errors.Is(err, ErrWrong) {
-				t.Errorf("error %v", err)
-			}
-			if want := map[bool]int{true: 0, false: 1}[test.ok]; f.closed != want {
-				t.Errorf("closed %d times, want %d", f.closed, want)
-			}
-		})
-	}
-}
-
-func TestScanEndsBetweenLaunches(t *testing.T) {
-	s := hashing.NewSearch(hashing.Header{}, []uint32{1, 2, 3}, hashing.Target{})
-	d, f := fakeDevice(&s, 1)
-	ctx, cancel := context.WithCancel(t.Context())
+// TestDeviceHangs has the driver keep a launch until the end of the test.
+func TestDeviceHangs(t *testing.T) {
+	f := &fake{}
+	d := openFake(t, t.Context(), f)
+	d.patience = 80 * time.Millisecond
+	answer := make(chan struct{})
 	f.spoil = func([]candidate) ([]candidate, bool, error) {
-		if f.launches == 5 { // the second of three versions, of the second stretch
-			cancel()
+		if f.waited > 10 {
+			<-answer
 		}
 		return nil, false, nil
 	}
-	done, found, err := d.Scan(ctx, &s, 0, 1<<20, make([]hashing.Hit, 64))
-	if done != int(f.sizes[0]) || found != 0 || err != nil || f.launches != 5 {
-		t.Errorf("Scan = %d, %d, %v after %d launches of %v; want the first stretch alone", done, found, err, f.launches, f.sizes)
+	hits := make([]hashing.Hit, 1)
+	for range 2 {
+		if done, found, err := d.Scan(t.Context(), f.search, 0, 1<<30, hits); !errors.Is(err, ErrHung) || done != 0 || found != 0 {
+			t.Errorf("Scan = %d, %d, %v; want %v", done, found, err, ErrHung)
+		}
 	}
-	done, _, err = d.Scan(ctx, &s, 0, 1000, make([]hashing.Hit, 64))
-	if done != 0 || err != nil || f.launches != 5 {
-		t.Errorf("Scan after the end = %d, %v, %d launches", done, err, f.launches)
+	if err := d.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	select {
+	case <-d.gone:
+		t.Error("the thread ended in the middle of a launch")
+	default:
+	}
+	f.spoil = nil
+	close(answer) // the driver comes back
+	<-d.gone
+	if f.closed != 1 {
+		t.Errorf("the driver was closed %d times", f.closed)
 	}
 }
 
-func TestLaunchesTakeWhatTheyShould(t *testing.T) {
+// TestSlowIsNotHung has every launch take a good part of the patience, all of them
+// together far more.
+func TestSlowIsNotHung(t *testing.T) {
+	f := &fake{}
+	d := openFake(t, t.Context(), f)
+	d.patience = 400 * time.Millisecond
+	f.spoil = func([]candidate) ([]candidate, bool, error) {
+		time.Sleep(d.patience / 8)
+		return nil, false, nil
+	}
+	d.scanner.nonces.Store(group)
+	if done, _, err := d.Scan(t.Context(), f.search, 0, 12*group, make([]hashing.Hit, 1)); done != 12*group || err != nil {
+		t.Errorf("Scan = %d, %v", done, err)
+	}
+	if err := d.Close(); err != nil || f.closed != 1 {
+		t.Errorf("Close: %v, %d times", err, f.closed)
+	}
+}
+
+func TestErrorIsTheLastOfADevice(t *testing.T) {
+	lost := errors.New("it fell off the bus")
+	f := &fake{}
+	d := openFake(t, t.Context(), f)
+	f.spoil = func([]candidate) ([]candidate, bool, error) { return nil, false, lost }
+	for range 2 {
+		if done, found, err := d.Scan(t.Context(), f.search, 0, 1000, make([]hashing.Hit, 1)); !errors.Is(err, lost) || done != 0 || found != 0 {
+			t.Errorf("Scan = %d, %d, %v; want %v", done, found, err, lost)
+		}
+	}
+	if err := d.Close(); err != nil || f.closed != 1 {
+		t.Errorf("Close: %v, %d times", err, f.closed)
+	}
+}
+
+func TestNoncesOfATime(t *testing.T) {
+	d := &Device{scanner: &scanner{versions: 4, budget: time.Millisecond}}
+	d.scanner.nonces.Store(1000)
 	tests := []struct {
-		nonces int
-		took   time.Duration
-		want   int
+		versions int
+		long     time.Duration
+		want     int
 	}{
-		{1 << 20, time.Millisecond, 1 << 20},
-		{1 << 20, 800 * time.Microsecond, 1310720},
-		{1 << 20, time.Microsecond, 1 << 21}, // no faster than twice as long
-		{1 << 20, time.Second, 1 << 19},      // a disturbance
-		{group, time.Second, group},          // never none
-		{maxLaunch, time.Microsecond, maxLaunch},
-		{1 << 20, 0, 1 << 21},
+		{4, time.Millisecond, 1000},
+		{1, time.Millisecond, 1000}, // the other three are idle
+		{5, time.Millisecond, 500},
+		{16, 100 * time.Millisecond, 25000},
+		{16, time.Nanosecond, 1},
+		{4, 1000 * time.Hour, 1 << 32},
 	}
 	for _, test := range tests {
-		d := &Device{nonces: test.nonces, budget: time.Millisecond}
-		if d.adapt(test.took); d.nonces != test.want {
-			t.Errorf("%d nonces in %s: next %d, want %d", test.nonces, test.took, d.nonces, test.want)
+		if got := d.Nonces(test.versions, test.long); got != test.want {
+			t.Errorf("Nonces(%d, %s) = %d, want %d", test.versions, test.long, got, test.want)
 		}
-	}
-}
-
-func TestOptions(t *testing.T) {
-	got, err := Options{}.withDefaults()
-	if want := (Options{Versions: UsualVersions, Launch: UsualLaunch}); got != want || err != nil {
-		t.Errorf("no options: %+v, %v", got, err)
-	}
-	for _, bad := range []Options{{Versions: 3}, {Versions: 16}, {Versions: -1}, {Launch: -1}} {
-		if _, err := bad.withDefaults(); err == nil {
-			t.Errorf("%+v is no error", bad)
-		}
-	}
-	for n, want := range map[int]int{1: 1, 2: 2, 3: 1, 4: 4, 6: 2, 16: 4, 64: 4} {
-		if got := Versions(n); got != want {
-			t.Errorf("Versions(%d) = %d, want %d", n, got, want)
-		}
-	}
-}
-
-func TestWhyThereIsNone(t *testing.T) {
-	tests := []struct {
-		name    string
-		listing Listing
-		loaded  bool
-		want    State
-		why     string
-	}{
-		{"a device", Listing{Devices: []Info{{}}, Closed: []string{"/dev/kfd"}}, true, Found, ""},
-		{"no library", Listing{Detail: "libOpenCL.so.1: no such file"}, false, NoLibrary, "no OpenCL library on this machine (libOpenCL.so.1: no such file)"},
-		{"no library, and no permission either", Listing{Closed: []string{"/dev/kfd"}}, false, NoLibrary, "no OpenCL library on this machine"},
-		{"no device", Listing{Detail: "no driver"}, true, NoDevice, "no OpenCL device on this machine (no driver)"},
-		{"no permission", Listing{Closed: []string{"/dev/kfd", "/dev/dri/renderD128"}}, true, NoPermission, "no permission to use /dev/kfd"},
-	}
-	for _, test := range tests {
-		test.listing.conclude(test.loaded)
-		if got := test.listing.Why(); test.listing.State != test.want || got != test.why {
-			t.Errorf("%s: %s, %q; want %s, %q", test.name, test.listing.State, got, test.want, test.why)
-		}
-	}
-	not := Listing{State: NotBuilt}
-	if got := not.Why(); got != "this build of jbc can't use devices" {
-		t.Errorf("not built: %q", got)
 	}
 }

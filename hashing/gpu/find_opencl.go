@@ -119,7 +119,7 @@ func (cl *opencl) info(device object) Info {
 	return Info{
 		Name: text(get(deviceName)), Vendor: text(get(deviceVendor)), Driver: text(get(driverVersion)),
 		Kind: kindOf(number(deviceType)), Memory: number(deviceMemory), Units: int(number(deviceUnits)),
-		handle: handle{cl, device},
+		opener: handle{cl, device},
 	}
 }
 

@@ -3,13 +3,14 @@
 package gpu
 
 import (
-	"context"
 	_ "embed"
 	"errors"
 	"fmt"
 	"runtime"
 	"time"
 	"unsafe"
+
+	"github.com/jbcnet/jbc/hashing"
 )
 
 // program is what devices run.
@@ -29,75 +30,46 @@ const (
 	foundHeader = 2 // words in front of the hits: how many, and whether there are more
 )
 
-// Open makes a device of a [Listing] ready: its driver compiles the program, which can
-// take seconds, and a short test has to find what it should. Close it in the end.
-//
-// No driver can be interrupted. When ctx ends first Open returns its error at once; what
-// the driver is at goes on in the background, and is given back when that is done.
-func Open(ctx context.Context, info Info, opts Options) (*Device, error) {
-	return open(ctx, info, opts, program)
+// opening is a device and what to compile for it.
+type opening struct {
+	handle
+	source string
 }
 
-// open is Open with the program to compile.
-func open(ctx context.Context, info Info, opts Options, source string) (*Device, error) {
-	opts, err := opts.withDefaults()
-	if err != nil {
-		return nil, err
+func (h handle) open(versions int) (launcher, error) { return opening{h, program}.open(versions) }
+
+func (h handle) guard(f func()) { h.cl.signals.guard(f) }
+
+func (o opening) open(versions int) (launcher, error) {
+	q := &queue{cl: o.cl, device: o.device, checked: time.Now()}
+	if err := q.open(o.source, versions); err != nil {
+		return nil, errors.Join(err, q.close())
 	}
-	if info.handle.cl == nil {
-		return nil, errors.New("the device is of no listing")
+	if err := q.warm(versions); err != nil {
+		return nil, errors.Join(err, q.close())
 	}
-	type opening struct {
-		device *Device
-		err    error
-	}
-	opened := make(chan opening)
-	go func() {
-		var o opening
-		info.handle.cl.signals.guard(func() { o.device, o.err = compile(info, opts, source) })
-		select {
-		case opened <- o:
-		case <-ctx.Done():
-			if o.device != nil {
-				_ = o.device.Close() // nobody is left to be told
-			}
-		}
-	}()
-	select {
-	case o := <-opened:
-		return o.device, o.err
-	case <-ctx.Done():
-		return nil, fmt.Errorf("device %s: %w", info.Name, ctx.Err())
-	}
+	return q, nil
 }
 
-// compile is open without a way out.
-func compile(info Info, opts Options, source string) (*Device, error) {
-	q := &queue{cl: info.handle.cl, device: info.handle.device, checked: time.Now()}
-	if err := q.open(source, opts.Versions); err != nil {
-		return nil, fmt.Errorf("device %s: %w", info.Name, errors.Join(err, q.close()))
-	}
-	d, err := newDevice(info, opts, q)
-	if err != nil {
-		return nil, err
-	}
-	if err := q.warm(); err != nil {
-		return nil, errors.Join(d.wrap(err), d.Close())
-	}
-	return d, nil
-}
-
-// queue is a device with the program on it.
+// queue is a device with the program on it. Launches go through one command queue, in
+// order; what they found is read through another, which waits for no later launch.
 type queue struct {
 	cl     *opencl
 	device object
 
-	context, queue, program, kernel, buffer object
+	context, queue, reads, program, kernel object
+	slots                                  [slots]slot
 
-	set        *parameters // what the kernel's arguments hold
+	set     *parameters // what the kernel's arguments hold
+	checked time.Time   // when signal handlers were last looked at
+}
+
+// slot is where one launch puts what it finds.
+type slot struct {
+	buffer     object
+	launch     object // the event of the launch on its way
 	found      [foundHeader + 2*capacity]uint32
 	candidates []candidate
-	checked    time.Time // when signal handlers were last looked at
 }
 
 // open sets everything up; what there is by the time of an error is for close.
@@ -108,9 +80,11 @@ func (q *queue) open(source string, versions int) error {
 	if err := failed("clCreateContext", code); err != nil {
 		return err
 	}
-	q.queue = cl.createCommandQueue(q.context, q.device, 0, &code)
-	if err := failed("clCreateCommandQueue", code); err != nil {
-		return err
+	for _, queue := range []*object{&q.queue, &q.reads} {
+		*queue = cl.createCommandQueue(q.context, q.device, 0, &code)
+		if err := failed("clCreateCommandQueue", code); err != nil {
+			return err
+		}
 	}
 	if err := q.build(source, fmt.Sprintf("-D VERSIONS=%d -D GROUP=%d -D CAPACITY=%d", versions, group, capacity)); err != nil {
 		return err
@@ -119,11 +93,14 @@ func (q *queue) open(source string, versions int) error {
 	if err := failed("clCreateKernel", code); err != nil {
 		return err
 	}
-	q.buffer = cl.createBuffer(q.context, readWrite, unsafe.Sizeof(q.found), nil, &code)
-	if err := failed("clCreateBuffer", code); err != nil {
-		return err
+	for i := range q.slots {
+		at := &q.slots[i]
+		at.buffer = cl.createBuffer(q.context, readWrite, unsafe.Sizeof(at.found), nil, &code)
+		if err := failed("clCreateBuffer", code); err != nil {
+			return err
+		}
 	}
-	return failed("clSetKernelArg", cl.setKernelArg(q.kernel, argumentFound, unsafe.Sizeof(q.buffer), unsafe.Pointer(&q.buffer)))
+	return nil
 }
 
 // build compiles source.
@@ -187,52 +164,77 @@ func (q *queue) setWords(index int, words []uint32) error {
 	return failed("clSetKernelArg", q.cl.setKernelArg(q.kernel, uint32(index), uintptr(len(words))*wordBytes, unsafe.Pointer(&words[0])))
 }
 
-func (q *queue) launch(p *parameters, first, n uint32) (found []candidate, overflow bool, err error) {
+func (q *queue) start(slot int, p *parameters, first, n uint32) error {
 	if now := time.Now(); now.Sub(q.checked) > signalsEvery {
 		q.checked = now
 		q.cl.signals.restore()
 	}
 	if err := q.setParameters(p); err != nil {
-		return nil, false, err
+		return err
 	}
-	cl, zero := q.cl, uint32(0)
-	if err := failed("clEnqueueFillBuffer", cl.enqueueFillBuffer(q.queue, q.buffer, &zero, wordBytes, 0, foundHeader*wordBytes, 0, nil, nil)); err != nil {
-		return nil, false, err
+	at, zero := &q.slots[slot], uint32(0)
+	if err := failed("clEnqueueFillBuffer", q.cl.enqueueFillBuffer(q.queue, at.buffer, &zero, wordBytes, 0, foundHeader*wordBytes, 0, nil, nil)); err != nil {
+		return err
 	}
-	if err := q.enqueue(first, n, n); err != nil {
-		return nil, false, err
+	if err := q.enqueue(at, first, n, n); err != nil {
+		return err
 	}
-	const blocking = 1
-	if err := failed("clEnqueueReadBuffer", cl.enqueueReadBuffer(q.queue, q.buffer, blocking, 0, unsafe.Sizeof(q.found), &q.found[0], 0, nil, nil)); err != nil {
-		return nil, false, err
-	}
-	count, more := q.found[0], q.found[1]
-	if more != 0 || count > capacity {
-		return nil, true, nil
-	}
-	q.candidates = q.candidates[:0]
-	for i := range count {
-		q.candidates = append(q.candidates, candidate{nonce: q.found[foundHeader+2*i], version: q.found[foundHeader+2*i+1]})
-	}
-	return q.candidates, false, nil
+	return failed("clFlush", q.cl.flush(q.queue))
 }
 
 // enqueue has n nonces tried by at least so many work items.
-func (q *queue) enqueue(first, n, items uint32) error {
-	if err := errors.Join(q.setWords(argumentFirst, []uint32{first}), q.setWords(argumentCount, []uint32{n})); err != nil {
+func (q *queue) enqueue(at *slot, first, n, items uint32) error {
+	if err := errors.Join(
+		q.setWords(argumentFirst, []uint32{first}), q.setWords(argumentCount, []uint32{n}),
+		failed("clSetKernelArg", q.cl.setKernelArg(q.kernel, argumentFound, unsafe.Sizeof(at.buffer), unsafe.Pointer(&at.buffer))),
+	); err != nil {
 		return err
 	}
 	local := uintptr(group)
 	global := (uintptr(items) + local - 1) / local * local
-	return failed("clEnqueueNDRangeKernel", q.cl.enqueueNDRangeKernel(q.queue, q.kernel, 1, nil, &global, &local, 0, nil, nil))
+	return failed("clEnqueueNDRangeKernel", q.cl.enqueueNDRangeKernel(q.queue, q.kernel, 1, nil, &global, &local, 0, nil, &at.launch))
+}
+
+func (q *queue) wait(slot int) (found []candidate, overflow bool, err error) {
+	const blocking = 1
+	at := &q.slots[slot]
+	if err := failed("clEnqueueReadBuffer", q.cl.enqueueReadBuffer(q.reads, at.buffer, blocking, 0, unsafe.Sizeof(at.found), &at.found[0], 1, &at.launch, nil)); err != nil {
+		return nil, false, err
+	}
+	if err := q.landed(at); err != nil {
+		return nil, false, err
+	}
+	count, more := at.found[0], at.found[1]
+	if more != 0 || count > capacity {
+		return nil, true, nil
+	}
+	at.candidates = at.candidates[:0]
+	for i := range count {
+		at.candidates = append(at.candidates, candidate{nonce: at.found[foundHeader+2*i], version: at.found[foundHeader+2*i+1]})
+	}
+	return at.candidates, false, nil
+}
+
+// landed gives back the event of a launch.
+func (q *queue) landed(at *slot) error {
+	launch := at.launch
+	if at.launch = 0; launch == 0 {
+		return nil
+	}
+	return failed("clReleaseEvent", q.cl.releaseEvent(launch))
 }
 
 // warm makes a large launch in which no nonce is tried. PoCL compiles again at the first
 // one of more than 65535 work items, which takes seconds and should be over by the time
 // that somebody scans.
-func (q *queue) warm() error {
+func (q *queue) warm(versions int) error {
 	const items = 1 << 20
-	return errors.Join(q.enqueue(0, 0, items), failed("clFinish", q.cl.finish(q.queue)))
+	zeros := hashing.NewSearch(hashing.Header{}, []uint32{0}, hashing.Target{})
+	if err := q.setParameters(newParameters(&zeros, 0, 1, versions)); err != nil {
+		return err
+	}
+	at := &q.slots[0]
+	return errors.Join(q.enqueue(at, 0, 0, items), failed("clFinish", q.cl.finish(q.queue)), q.landed(at))
 }
 
 // close releases what there is, in the reverse order.
@@ -247,9 +249,13 @@ func (q *queue) close() error {
 	if q.queue != 0 {
 		errs = append(errs, failed("clFinish", q.cl.finish(q.queue)))
 	}
-	release("clReleaseMemObject", q.cl.releaseMemObject, &q.buffer)
+	for i := range q.slots {
+		release("clReleaseEvent", q.cl.releaseEvent, &q.slots[i].launch)
+		release("clReleaseMemObject", q.cl.releaseMemObject, &q.slots[i].buffer)
+	}
 	release("clReleaseKernel", q.cl.releaseKernel, &q.kernel)
 	release("clReleaseProgram", q.cl.releaseProgram, &q.program)
+	release("clReleaseCommandQueue", q.cl.releaseCommandQueue, &q.reads)
 	release("clReleaseCommandQueue", q.cl.releaseCommandQueue, &q.queue)
 	release("clReleaseContext", q.cl.releaseContext, &q.context)
 	return errors.Join(errs...)

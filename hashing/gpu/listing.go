@@ -13,7 +13,7 @@ type Info struct {
 	// Units is how many compute units it has.
 	Units int
 
-	handle handle
+	opener opener
 }
 
 // Kind is what sort of a processor a device is.

@@ -30,7 +30,9 @@ type opencl struct {
 	enqueueFillBuffer       func(queue, buffer object, pattern *uint32, patternSize, offset, size uintptr, waits uint32, list, event *object) status
 	enqueueNDRangeKernel    func(queue, kernel object, dimensions uint32, offset, global, local *uintptr, waits uint32, list, event *object) status
 	enqueueReadBuffer       func(queue, buffer object, blocking uint32, offset, size uintptr, to *uint32, waits uint32, list, event *object) status
+	flush                   func(queue object) status
 	finish                  func(queue object) status
+	releaseEvent            func(object) status
 	releaseMemObject        func(object) status
 	releaseKernel           func(object) status
 	releaseProgram          func(object) status
@@ -130,7 +132,9 @@ func (cl *opencl) symbols() map[string]any {
 		"clEnqueueFillBuffer":       &cl.enqueueFillBuffer,
 		"clEnqueueNDRangeKernel":    &cl.enqueueNDRangeKernel,
 		"clEnqueueReadBuffer":       &cl.enqueueReadBuffer,
+		"clFlush":                   &cl.flush,
 		"clFinish":                  &cl.finish,
+		"clReleaseEvent":            &cl.releaseEvent,
 		"clReleaseMemObject":        &cl.releaseMemObject,
 		"clReleaseKernel":           &cl.releaseKernel,
 		"clReleaseProgram":          &cl.releaseProgram,

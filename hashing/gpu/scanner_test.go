@@ -1,0 +1,356 @@
+package gpu
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/jbcnet/jbc/hashing"
+)
+
+// plain is the specification.
+var plain = hashing.Kernels()[0]
+
+// randomSearch makes a search of 1 to 16 versions that hashes about one time in
+// oneIn meets.
+func randomSearch(rng *rand.Rand, oneIn float64) hashing.Search {
+	var h hashing.Header
+	for i := range h {
+		h[i] = byte(rng.Uint32())
+	}
+	versions := make([]uint32, 1+rng.IntN(16))
+	for i := range versions {
+		versions[i] = rng.Uint32()
+	}
+	return hashing.NewSearch(h, versions, hashing.TargetForHashes(oneIn))
+}
+
+// allPlain returns all hits of n nonces as the plain kernel finds them.
+func allPlain(s *hashing.Search, first uint32, n int) []hashing.Hit {
+	hits := make([]hashing.Hit, (n+1)*len(s.Midstates))
+	_, found := plain.Scan(s, first, n, hits)
+	return sorted(hits[:found], first)
+}
+
+// sorted orders hits by their distance from first, then by version.
+func sorted(hits []hashing.Hit, first uint32) []hashing.Hit {
+	slices.SortFunc(hits, func(a, b hashing.Hit) int {
+		return cmp.Or(cmp.Compare(a.Nonce-first, b.Nonce-first), cmp.Compare(a.Version, b.Version))
+	})
+	return hits
+}
+
+// fake is a launcher that computes by the specification, until spoil changes what it
+// answers. It panics where its slots are not used as agreed.
+type fake struct {
+	search   *hashing.Search
+	versions int
+	groups   []*parameters // in the order in which they came
+	flying   []fakeLaunch  // oldest first
+	waited   int           // launches that have ended
+	sizes    []uint32      // of all launches
+	closed   int
+	spoil    func(found []candidate) ([]candidate, bool, error)
+}
+
+type fakeLaunch struct {
+	slot, group int
+	first, n    uint32
+}
+
+func (f *fake) start(slot int, p *parameters, first, n uint32) error {
+	if slot < 0 || slot >= slots || n == 0 || slices.ContainsFunc(f.flying, func(l fakeLaunch) bool { return l.slot == slot }) {
+		panic(fmt.Sprintf("start of %d nonces in slot %d, beside %+v", n, slot, f.flying))
+	}
+	f.sizes = append(f.sizes, n)
+	at := slices.Index(f.groups, p)
+	if at < 0 {
+		at = len(f.groups)
+		f.groups = append(f.groups, p)
+	}
+	f.flying = append(f.flying, fakeLaunch{slot, at, first, n})
+	return nil
+}
+
+func (f *fake) wait(slot int) ([]candidate, bool, error) {
+	l := f.flying[0]
+	if l.slot != slot {
+		panic(fmt.Sprintf("wait for slot %d, on their way are %+v", slot, f.flying))
+	}
+	f.flying = f.flying[1:]
+	f.waited++
+	var found []candidate
+	for i := range l.n {
+		for v := range f.versions {
+			version := min(l.group*f.versions+v, len(f.search.Midstates)-1)
+			if h := f.search.Hash(version, l.first+i); f.search.Target.MetBy(h) {
+				found = append(found, candidate{nonce: l.first + i, version: uint32(v)})
+			}
+		}
+	}
+	rand.Shuffle(len(found), func(i, j int) { found[i], found[j] = found[j], found[i] })
+	if f.spoil != nil {
+		return f.spoil(found)
+	}
+	return found, len(found) > capacity, nil
+}
+
+func (f *fake) close() error { f.closed++; return nil }
+
+// open makes f an opener of itself.
+func (f *fake) open(int) (launcher, error) { return f, nil }
+
+func (f *fake) guard(work func()) { work() }
+
+func fakeScanner(s *hashing.Search, versions int) (*scanner, *fake) {
+	f := &fake{search: s, versions: versions}
+	c := &scanner{launcher: f, versions: versions, budget: time.Hour}
+	c.nonces.Store(128)
+	return c, f
+}
+
+func TestScanOfAnyDevice(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 1))
+	const small = 24 // the fake's buffer
+	overflows := 0
+	for range 150 {
+		s := randomSearch(rng, math.Exp2(8*rng.Float64()))
+		first, n := rng.Uint32(), rng.IntN(400)
+		c, f := fakeScanner(&s, 1<<rng.IntN(4))
+		f.spoil = func(found []candidate) ([]candidate, bool, error) {
+			if len(found) > small {
+				overflows++
+				return nil, true, nil
+			}
+			return found, false, nil
+		}
+		room := len(s.Midstates) + rng.IntN(40)
+		var got []hashing.Hit
+		for at, left := first, n; left > 0; {
+			hits := make([]hashing.Hit, room)
+			f.groups = nil // each call makes its own
+			done, found, err := c.scan(t.Context(), &s, at, left, hits)
+			if err != nil || done == 0 || len(f.flying) > 0 {
+				t.Fatalf("scan = %d, %d, %v, on their way are %+v", done, found, err, f.flying)
+			}
+			got, at, left = append(got, hits[:found]...), at+uint32(done), left-done
+		}
+		if want := allPlain(&s, first, n); !slices.Equal(sorted(got, first), want) {
+			t.Fatalf("%d versions, %d at once, target %s, nonces %d+%d, room %d:\nhits %v\nplain Go says %v",
+				len(s.Midstates), c.versions, s.Target, first, n, room, got, want)
+		}
+	}
+	if overflows < 10 {
+		t.Errorf("only %d launches overflowed: the test proves little", overflows)
+	}
+}
+
+func TestScanTellsOfABrokenDevice(t *testing.T) {
+	lost := errors.New("it fell off the bus")
+	tests := []struct {
+		name  string
+		spoil func(found []candidate) ([]candidate, bool, error)
+		want  error
+	}{
+		{"an error", func([]candidate) ([]candidate, bool, error) { return nil, false, lost }, lost},
+		{"a nonce that is no hit", func(f []candidate) ([]candidate, bool, error) {
+			return append(f, candidate{nonce: 1005}), false, nil
+		}, ErrWrong},
+		{"a nonce before the interval", func(f []candidate) ([]candidate, bool, error) {
+			return append(f, candidate{nonce: 999}), false, nil
+		}, ErrWrong},
+		{"a nonce behind the interval", func(f []candidate) ([]candidate, bool, error) {
+			return append(f, candidate{nonce: 1100}), false, nil
+		}, ErrWrong},
+		{"a version that there is not", func(f []candidate) ([]candidate, bool, error) {
+			return append(f, candidate{nonce: 1005, version: 4}), false, nil
+		}, ErrWrong},
+		{"a hit twice", func(f []candidate) ([]candidate, bool, error) {
+			return append(f, f...), false, nil
+		}, ErrWrong},
+		{"overflow without end", func([]candidate) ([]candidate, bool, error) { return nil, true, nil }, ErrWrong},
+	}
+	s := hashing.NewSearch(hashing.Header{}, []uint32{1, 2, 3, 4}, hashing.TargetForHashes(100))
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c, f := fakeScanner(&s, 4)
+			f.spoil = test.spoil
+			done, found, err := c.scan(t.Context(), &s, 1000, 100, make([]hashing.Hit, 64))
+			if !errors.Is(err, test.want) || done != 0 || found != 0 {
+				t.Errorf("scan = %d, %d, %v; want none and %v", done, found, err, test.want)
+			}
+		})
+	}
+}
+
+// TestErrorKeepsWhatWasDone loses the device at its third launch.
+func TestErrorKeepsWhatWasDone(t *testing.T) {
+	lost := errors.New("it fell off the bus")
+	s := hashing.NewSearch(hashing.Header{}, []uint32{1}, hashing.TargetForHashes(1e6))
+	c, f := fakeScanner(&s, 1)
+	f.spoil = func(found []candidate) ([]candidate, bool, error) {
+		if f.waited == 3 {
+			return nil, false, lost
+		}
+		return found, false, nil
+	}
+	c.budget = 1 // launches stay as they are, or become smaller
+	hits := make([]hashing.Hit, 200)
+	done, found, err := c.scan(t.Context(), &s, 0, 1000, hits)
+	if want := allPlain(&s, 0, done); !errors.Is(err, lost) || done != int(f.sizes[0]+f.sizes[1]) || !slices.Equal(hits[:found], want) {
+		t.Errorf("scan = %d, %d, %v after launches of %v", done, found, err, f.sizes)
+	}
+}
+
+// TestHitsComeSoon has a hit in the first of many launches.
+func TestHitsComeSoon(t *testing.T) {
+	for _, versions := range []int{1, 4} {
+		s := hashing.NewSearch(hashing.Header{}, []uint32{1, 2, 3, 4}, hashing.TargetForHashes(200))
+		c, f := fakeScanner(&s, versions)
+		hits := make([]hashing.Hit, 100)
+		done, found, err := c.scan(t.Context(), &s, 0, 1<<20, hits)
+		if want := allPlain(&s, 0, done); err != nil || found == 0 || !slices.Equal(hits[:found], want) {
+			t.Errorf("%d versions: scan = %d, %v, %v; want %v", versions, done, hits[:found], err, want)
+		}
+		if groups := 4 / versions; f.waited > groups+slots-1 || done < int(f.sizes[0]) {
+			t.Errorf("%d versions: %d done after %d launches of %v", versions, done, f.waited, f.sizes)
+		}
+	}
+}
+
+func TestTestRefusesABrokenDevice(t *testing.T) {
+	tests := []struct {
+		name  string
+		spoil func(found []candidate) ([]candidate, bool, error)
+		ok    bool
+	}{
+		{"sound", nil, true},
+		{"blind", func([]candidate) ([]candidate, bool, error) { return nil, false, nil }, false},
+		{"misses one", func(f []candidate) ([]candidate, bool, error) { return f[1:], false, nil }, false},
+	}
+	// The search of Device.test, which the fake has to know.
+	s := hashing.NewSearch(hashing.Header{}, []uint32{0x20000000, 0x20002000}, hashing.TargetForHashes(16))
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			f := &fake{search: &s, versions: 2, spoil: test.spoil}
+			_, err := newScanner(f, Options{Versions: 2, Launch: time.Hour})
+			if test.ok != (err == nil) || !test.ok && !errors.Is(err, ErrWrong) {
+				t.Errorf("error %v", err)
+			}
+			if want := map[bool]int{true: 0, false: 1}[test.ok]; f.closed != want {
+				t.Errorf("closed %d times, want %d", f.closed, want)
+			}
+		})
+	}
+}
+
+func TestScanEndsBetweenLaunches(t *testing.T) {
+	s := hashing.NewSearch(hashing.Header{}, []uint32{1, 2, 3}, hashing.Target{})
+	c, f := fakeScanner(&s, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	f.spoil = func([]candidate) ([]candidate, bool, error) {
+		if f.waited == 5 { // the second of three versions, of the second stretch
+			cancel()
+		}
+		return nil, false, nil
+	}
+	done, found, err := c.scan(ctx, &s, 0, 1<<20, make([]hashing.Hit, 64))
+	if done != int(f.sizes[0]+f.sizes[3]) || found != 0 || err != nil || f.waited != 6 || len(f.sizes) != 6 {
+		t.Errorf("scan = %d, %d, %v after %d launches of %v; want two stretches, the last launch being on its way when told", done, found, err, f.waited, f.sizes)
+	}
+	done, _, err = c.scan(ctx, &s, 0, 1000, make([]hashing.Hit, 64))
+	if done != 0 || err != nil || f.waited != 6 {
+		t.Errorf("scan after the end = %d, %v, %d launches", done, err, f.waited)
+	}
+}
+
+// TestDeviceNeverWaits looks at the launches on their way whenever one has ended.
+func TestDeviceNeverWaits(t *testing.T) {
+	s := hashing.NewSearch(hashing.Header{}, []uint32{1, 2, 3}, hashing.Target{})
+	c, f := fakeScanner(&s, 2)
+	c.budget = 1
+	var behind []int
+	f.spoil = func([]candidate) ([]candidate, bool, error) {
+		behind = append(behind, len(f.flying))
+		return nil, false, nil
+	}
+	if done, _, err := c.scan(t.Context(), &s, 0, 1000, make([]hashing.Hit, 64)); done != 1000 || err != nil {
+		t.Fatalf("scan = %d, %v", done, err)
+	}
+	last := len(behind) - 1
+	if i := slices.Index(behind, 0); i != last || last < 10 {
+		t.Errorf("launches behind each that ended: %v, want none only at the end", behind)
+	}
+}
+
+func TestLaunchesTakeWhatTheyShould(t *testing.T) {
+	tests := []struct {
+		nonces int64
+		took   time.Duration
+		want   int64
+	}{
+		{1 << 20, time.Millisecond, 1 << 20},
+		{1 << 20, 800 * time.Microsecond, 1310720},
+		{1 << 20, time.Microsecond, 1 << 21}, // no faster than twice as long
+		{1 << 20, time.Second, 1 << 19},      // a disturbance
+		{group, time.Second, group},          // never none
+		{maxLaunch, time.Microsecond, maxLaunch},
+		{1 << 20, 0, 1 << 21},
+	}
+	for _, test := range tests {
+		c := &scanner{budget: time.Millisecond}
+		c.nonces.Store(test.nonces)
+		if c.adapt(test.took); c.nonces.Load() != test.want {
+			t.Errorf("%d nonces in %s: next %d, want %d", test.nonces, test.took, c.nonces.Load(), test.want)
+		}
+	}
+}
+
+func TestOptions(t *testing.T) {
+	got, err := Options{}.withDefaults()
+	if want := (Options{Versions: UsualVersions, Launch: UsualLaunch}); got != want || err != nil {
+		t.Errorf("no options: %+v, %v", got, err)
+	}
+	for _, bad := range []Options{{Versions: 3}, {Versions: 16}, {Versions: -1}, {Launch: -1}} {
+		if _, err := bad.withDefaults(); err == nil {
+			t.Errorf("%+v is no error", bad)
+		}
+	}
+	for n, want := range map[int]int{1: 1, 2: 2, 3: 1, 4: 4, 6: 2, 16: 4, 64: 4} {
+		if got := Versions(n); got != want {
+			t.Errorf("Versions(%d) = %d, want %d", n, got, want)
+		}
+	}
+}
+
+func TestWhyThereIsNone(t *testing.T) {
+	tests := []struct {
+		name    string
+		listing Listing
+		loaded  bool
+		want    State
+		why     string
+	}{
+		{"a device", Listing{Devices: []Info{{}}, Closed: []string{"/dev/kfd"}}, true, Found, ""},
+		{"no library", Listing{Detail: "libOpenCL.so.1: no such file"}, false, NoLibrary, "no OpenCL library on this machine (libOpenCL.so.1: no such file)"},
+		{"no library, and no permission either", Listing{Closed: []string{"/dev/kfd"}}, false, NoLibrary, "no OpenCL library on this machine"},
+		{"no device", Listing{Detail: "no driver"}, true, NoDevice, "no OpenCL device on this machine (no driver)"},
+		{"no permission", Listing{Closed: []string{"/dev/kfd", "/dev/dri/renderD128"}}, true, NoPermission, "no permission to use /dev/kfd"},
+	}
+	for _, test := range tests {
+		test.listing.conclude(test.loaded)
+		if got := test.listing.Why(); test.listing.State != test.want || got != test.why {
+			t.Errorf("%s: %s, %q; want %s, %q", test.name, test.listing.State, got, test.want, test.why)
+		}
+	}
+	not := Listing{State: NotBuilt}
+	if got := not.Why(); got != "this build of jbc can't use devices" {
+		t.Errorf("not built: %q", got)
+	}
+}
