@@ -149,6 +149,7 @@ func (f *farm) Progress(now time.Time, from sender, p *protocol.Progress) protoc
 			}
 		}
 	}
+	s.redeclare(now, p)
 	if p.Kind == protocol.KindLeave {
 		f.takeAway(s)
 		reply.Terms = s.terms

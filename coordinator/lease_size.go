@@ -37,11 +37,32 @@ func (s *slot) rate(now time.Time) float64 {
 	return max(hs, minRate)
 }
 
+// redeclare takes what a report says of the worker's rate and devices. Where the rate is
+// another than the one that the terms were made for, the shares that were found until
+// now say nothing of it any more.
+func (s *slot) redeclare(now time.Time, p *protocol.Progress) {
+	if p.Devices != nil {
+		s.worker.Devices = p.Devices
+	}
+	was, is := max(s.worker.DeclaredHS, minRate), max(p.DeclaredHS, minRate)
+	if p.DeclaredHS == 0 {
+		return
+	}
+	s.worker.DeclaredHS = p.DeclaredHS
+	if is > was*termsSlack || is < was/termsSlack {
+		s.meter = newShareMeter(now)
+	}
+}
+
+// maxLeasePoints bounds a lease that is asked for: a rack of graphics cards takes
+// seconds for so many even where headers have one version.
+const maxLeasePoints = 64 * protocol.ColumnPoints
+
 // leasePoints returns how many points take a device of that rate about
-// [leaseWork], at most a column.
+// [leaseWork].
 func leasePoints(hs float64, rolls int) uint64 {
 	points := hs * leaseWork.Seconds() / float64(rolls)
-	return max(1, uint64(min(points, protocol.ColumnPoints)))
+	return max(1, uint64(min(points, maxLeasePoints)))
 }
 
 // termsFor returns the terms for a slot of that rate.
@@ -49,7 +70,7 @@ func termsFor(number uint64, hs float64, rolls int) protocol.Terms {
 	return protocol.Terms{
 		Number:     number,
 		ShareBits:  hashing.TargetForHashes(hs * shareTime.Seconds()).Bits(),
-		HomePoints: leasePoints(hs, rolls),
+		HomePoints: min(leasePoints(hs, rolls), protocol.ColumnPoints), // a home is a column
 	}
 }
 

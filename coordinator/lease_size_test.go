@@ -21,9 +21,10 @@ func TestLeasePoints(t *testing.T) {
 		{"10 s of 1.6 kH/s without rolling", 1600, 1, 16000},
 		{"10 s of 100 MH/s", 100e6, 16, 62_500_000},
 		{"just under a column", 16 * protocol.ColumnPoints / 10, 16, protocol.ColumnPoints - 1},
-		{"over a column", 1e12, 16, protocol.ColumnPoints},
-		{"the most that Validate lets pass", 1e18, 1, protocol.ColumnPoints},
-		{"infinite", math.Inf(1), 16, protocol.ColumnPoints},
+		{"over a column", 10e9, 16, 6_250_000_000},
+		{"eight large cards without rolling", 68e9, 1, maxLeasePoints},
+		{"the most that Validate lets pass", 1e18, 1, maxLeasePoints},
+		{"infinite", math.Inf(1), 16, maxLeasePoints},
 	} {
 		if got := leasePoints(tt.hs, tt.rolls); got != tt.want {
 			t.Errorf("%s: leasePoints(%g, %d) = %d, want %d", tt.name, tt.hs, tt.rolls, got, tt.want)
@@ -106,6 +107,35 @@ func TestReviseTerms(t *testing.T) {
 		}
 		if changed && s.previous != before {
 			t.Errorf("%s: the terms before are %+v, want %+v", tt.name, s.previous, before)
+		}
+	}
+}
+
+// TestRedeclare has a device come to, or leave, a worker that found many shares.
+func TestRedeclare(t *testing.T) {
+	const rolls, before = 16, 40e6
+	for _, tt := range []struct {
+		name     string
+		declared float64 // in the report
+		want     float64 // the rate that the terms are for afterwards
+	}{
+		{"an older worker says nothing", 0, before},
+		{"the same", before, before},
+		{"a little more", 1.2 * before, before},
+		{"a graphics card comes", 8e9, 8e9},
+		{"most of it is gone", 1e6, 1e6},
+		{"all of it is gone", 1, minRate},
+	} {
+		start := time.Unix(1_000_000, 0)
+		s := &slot{worker: protocol.Join{DeclaredHS: before}, meter: newShareMeter(start), terms: termsFor(1, before, rolls)}
+		now := start.Add(30 * time.Second)
+		for range enoughShares {
+			s.meter.Add(now, before*30/enoughShares)
+		}
+		s.redeclare(now, &protocol.Progress{DeclaredHS: tt.declared})
+		s.reviseTerms(now, rolls)
+		if want := termsFor(s.terms.Number, tt.want, rolls); s.terms != want {
+			t.Errorf("%s: terms %+v, want %+v", tt.name, s.terms, want)
 		}
 	}
 }

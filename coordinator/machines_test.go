@@ -253,6 +253,9 @@ func TestFullStatus(t *testing.T) {
 			for range statusLeases {
 				w.Leases = append(w.Leases, protocol.LeaseStatus{Lease: protocol.Lease{ID: 1 << 63, First: 1 << 63, Points: 1 << 62, ExpiresMS: 2750}, Done: 1 << 62})
 			}
+			for range protocol.MaxDevices {
+				w.Devices = append(w.Devices, protocol.Device{Name: strings.Repeat("n", 40), State: strings.Repeat("s", 16), RateHS: 1.2345678901234567e17, Shares: 1 << 63})
+			}
 			st.Workers = append(st.Workers, w)
 		}
 		fitStatus(st)

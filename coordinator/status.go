@@ -22,10 +22,10 @@ import (
 // What a page of the status lists: together with all else in a reply it fits in a
 // message, and so does the largest worker that there can be.
 const (
-	statusBytes  = protocol.MaxMessage * 3 / 4 // of workers, dropped ones and others together
-	droppedBytes = protocol.MaxMessage / 4     // of those that are dropped
-	othersBytes  = protocol.MaxMessage / 4     // of other coordinators
-	statusLeases = 16                          // of one worker
+	statusBytes  = protocol.MaxMessage * 3 / 4  // of workers, dropped ones and others together
+	droppedBytes = protocol.MaxMessage * 3 / 16 // of those that are dropped
+	othersBytes  = protocol.MaxMessage * 3 / 16 // of other coordinators
+	statusLeases = 16                           // of one worker
 	// statusWorkers is how many are looked at, which is done under the lock; they take
 	// some 250 bytes each.
 	statusWorkers = 48
@@ -158,6 +158,7 @@ func (f *farm) workerStatus(now time.Time, s *slot) protocol.WorkerStatus {
 		Kernel: s.worker.Kernel, Threads: s.worker.Threads, DeclaredHS: s.worker.DeclaredHS,
 		Shares: s.shares, Blocks: s.blocks, Refused: s.refused,
 		HeardMS: now.Sub(s.heard).Milliseconds(), Leases: []protocol.LeaseStatus{},
+		Devices: s.worker.Devices,
 	}
 	w.MeasuredHS, w.MeasuredErr = s.meter.Rate(now)
 	if j := f.jobs.Current(); j != nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/jbcnet/jbc/hashing"
@@ -25,6 +26,26 @@ func testJob() *Job {
 	}
 }
 
+// TestDeviceName has whatever a driver may say pass as a name.
+func TestDeviceName(t *testing.T) {
+	for said, want := range map[string]string{
+		"NVIDIA H200":                 "NVIDIA H200",
+		"Radeon\u2122 <7900> \x1b[2J": "Radeon? ?7900? ?[2J",
+		"\xff\xfe":                    "??",
+		strings.Repeat("é", 50):       strings.Repeat("?", 40),
+		"":                            "",
+	} {
+		got := DeviceName(said)
+		if err := checkDevices([]Device{{Name: got}}); got != want || err != nil {
+			t.Errorf("DeviceName(%q) = %q, %v; want %q", said, got, err, want)
+		}
+	}
+}
+
+func testDevices() []Device {
+	return []Device{{Name: "NVIDIA H200", State: "mining", RateHS: 7.25e9, Shares: 12}, {Name: "gfx1100", State: "failed"}}
+}
+
 func testHold() *Hold {
 	return &Hold{
 		Kind: KindHold, Coordinator: "alpha", JobID: JobID{Epoch: 3, Number: 7},
@@ -40,7 +61,8 @@ func testStatus() *Status {
 		Workers: []WorkerStatus{{
 			Name: "w1", Slot: 2, Host: "rig-1", Version: "v1.2.3", Kernel: "stdlib", Threads: 8,
 			DeclaredHS: 1.5e7, MeasuredHS: 1.25e7, MeasuredErr: 0.25, Shares: 16, Blocks: 1, Refused: 2, HeardMS: 1500,
-			Leases: []LeaseStatus{{Lease: Lease{ID: 0, First: 2 << 32, Points: 100, ExpiresMS: 2750}, Done: 40}},
+			Leases:  []LeaseStatus{{Lease: Lease{ID: 0, First: 2 << 32, Points: 100, ExpiresMS: 2750}, Done: 40}},
+			Devices: testDevices(),
 		}},
 		Next: 3, Stale: 1, Blocks: 4, Refused: map[Code]uint64{HighHash: 2, Malformed: 1},
 		Dropped: []DroppedStatus{{Name: "w9", UntilMS: 1700000060000, Times: 1, Reasons: map[Code]uint64{HighHash: 40, BadMAC: 24}}},
@@ -89,6 +111,10 @@ var goldens = []struct {
 		Ask: Ask{KindJoin, 0xfedcba9876543210}, Name: "w1", Version: "v1.2.3", Kernel: "stdlib",
 		Threads: 8, DeclaredHS: 1.5e7, Host: "rig-1", Exchange: bytes.Repeat([]byte{0xcd}, 32),
 	}},
+	{"join_devices", &Join{
+		Ask: Ask{KindJoin, 0xfedcba9876543210}, Name: "w1", Version: "v1.2.3",
+		DeclaredHS: 7.5e9, Host: "rig-1", Exchange: bytes.Repeat([]byte{0xcd}, 32), Devices: testDevices(),
+	}},
 	{"join_reply_job", &JoinReply{
 		Reply: Reply{Kind: KindJoin, ID: 1}, Epoch: 3, Slot: 2,
 		Exchange: bytes.Repeat([]byte{0xab}, 32), Yours: bytes.Repeat([]byte{0xcd}, 32),
@@ -110,6 +136,9 @@ var goldens = []struct {
 
 	{"progress", &Progress{
 		Ask: Ask{KindProgress, 3}, Sitting: Sitting{JobID{3, 7}, 2}, Leases: []Done{{0, 400}, {9, 1 << 33}}, Want: 1000, RateHS: 1.25e7,
+	}},
+	{"progress_devices", &Progress{
+		Ask: Ask{KindProgress, 3}, Sitting: Sitting{JobID{3, 7}, 2}, Leases: []Done{{0, 400}}, RateHS: 1.25e7, DeclaredHS: 7.5e9, Devices: testDevices(),
 	}},
 	{"lease", &Progress{Ask: Ask{KindLease, 4}, Sitting: Sitting{JobID{3, 7}, 2}, Leases: []Done{}, Want: 1000}},
 	{"leave", &Progress{Ask: Ask{KindLeave, 5}, Sitting: Sitting{JobID{3, 7}, 2}, Leases: []Done{{0, 400}}}},

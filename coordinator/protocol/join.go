@@ -18,6 +18,8 @@ type Join struct {
 	Host string `json:"host"`
 	// Exchange is the worker's public value, see [Exchange].
 	Exchange Bytes `json:"exchange"`
+	// Devices are what it hashes with beside its threads.
+	Devices list[Device] `json:"devices,omitzero"`
 }
 
 // Validate implements [Message].
@@ -35,6 +37,9 @@ func (j *Join) Validate() error {
 		return fmt.Errorf("threads %d", j.Threads)
 	case len(j.Exchange) != exchangeBytes:
 		return fmt.Errorf("exchange of %d bytes", len(j.Exchange))
+	}
+	if err := checkDevices(j.Devices); err != nil {
+		return err
 	}
 	return checkRate(j.DeclaredHS)
 }

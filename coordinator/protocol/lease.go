@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"errors"
 	"fmt"
 	"math"
 )
@@ -57,6 +58,10 @@ type Progress struct {
 	Want   uint64     `json:"want"`
 	// RateHS is the worker's own count, hashes a second over the last minute.
 	RateHS float64 `json:"rate_hs"`
+	// DeclaredHS takes the place of what the worker declared when it joined, unless it
+	// is 0: a device came or went. Devices are told whenever there are any.
+	DeclaredHS float64      `json:"declared_hs,omitempty"`
+	Devices    list[Device] `json:"devices,omitzero"`
 }
 
 // Validate implements [Message]. KindLease is a Progress too, sent out of turn
@@ -71,7 +76,10 @@ func (p *Progress) Validate() error {
 	if len(p.Leases) > MaxListed {
 		return fmt.Errorf("%d leases", len(p.Leases))
 	}
-	return checkRate(p.RateHS)
+	if err := checkDevices(p.Devices); err != nil {
+		return err
+	}
+	return errors.Join(checkRate(p.RateHS), checkRate(p.DeclaredHS))
 }
 
 // ProgressReply answers progress, lease and leave.

@@ -45,6 +45,10 @@ func TestLargestMessages(t *testing.T) {
 			Key: pingKey, Name: name, Role: RoleCoordinator, Home: name, Joined: meshSeconds, Revoked: meshSeconds,
 		})
 	}
+	var devices []Device
+	for range MaxDevices {
+		devices = append(devices, Device{Name: strings.Repeat("n", maxDeviceName), State: strings.Repeat("s", maxDeviceState), RateHS: 1.2345678901234567e17, Shares: most})
+	}
 	for _, m := range []Message{
 		job,
 		&NodesReply{Reply: head, Nodes: nodes, After: name},
@@ -58,7 +62,11 @@ func TestLargestMessages(t *testing.T) {
 			Reply: head, Name: name[:MaxMachineName], Role: RoleCoordinator, CA: strings.Repeat("\n", 4096), Addresses: addresses,
 			Mesh: pingKey, Routes: slices.Repeat(addresses, MaxRoutes/MaxAddresses),
 		},
-		&Progress{Ask: Ask{KindProgress, most}, Sitting: Sitting{id, maxSlot - 1}, Leases: done, Want: most, RateHS: 1.2345678901234567e17},
+		&Progress{Ask: Ask{KindProgress, most}, Sitting: Sitting{id, maxSlot - 1}, Leases: done, Want: most, RateHS: 1.2345678901234567e17, DeclaredHS: 1.2345678901234567e17, Devices: devices},
+		&Join{
+			Ask: Ask{KindJoin, most}, Name: name, Version: strings.Repeat("<", maxText), Kernel: strings.Repeat("<", maxText), Host: strings.Repeat("<", maxText),
+			Threads: maxThreads, DeclaredHS: 1.2345678901234567e17, Exchange: make(Bytes, 32), Devices: devices,
+		},
 		&SyncHeaders{Ask: Ask{KindHeaders, most}, Locator: make([]hashing.Hash, MaxSyncHashes)},
 		&SyncBlocks{Ask: Ask{KindBlocks, most}, Hashes: make([]hashing.Hash, MaxSyncHashes), Offset: MaxSyncBlock - 1},
 		&BlockAnnounced{Kind: KindAnnounced, Coordinator: name, Height: math.MaxUint32, Chainwork: strings.Repeat("f", 64)},

@@ -159,6 +159,8 @@ type WorkerStatus struct {
 	Refused uint64        `json:"refused"`
 	HeardMS int64         `json:"heard_ms"` // since it was last heard
 	Leases  []LeaseStatus `json:"leases"`   // 16 at most
+	// Devices are what it hashes with beside its threads, as it says itself.
+	Devices list[Device] `json:"devices,omitzero"`
 }
 
 // LeaseStatus is a lease and how much of it is reported as searched.
