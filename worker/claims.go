@@ -84,7 +84,7 @@ func (s *session) pump(now time.Time) {
 	for len(s.claims.shares) > 0 && s.claims.inFlight < maxInFlight {
 		f := s.claims.shares[0]
 		s.claims.shares = slices.Delete(s.claims.shares, 0, 1)
-		if !s.counts(f.assignment) || !s.claim(now, protocol.KindShare, sharePatience, f, s.onShare) {
+		if !s.counts(f.assignment) || !s.claim(now, protocol.KindShare, sharePatience, f, func(a answer) { s.onShare(a, f.by) }) {
 			s.stats.SharesLost++
 			continue
 		}
@@ -108,13 +108,14 @@ func (s *session) claim(now time.Time, kind string, patience time.Duration, f fi
 }
 
 // onShare counts the coordinator's verdict on a share.
-func (s *session) onShare(a answer) {
+func (s *session) onShare(a answer, by int) {
 	s.claims.inFlight--
 	switch code := a.reply.Code; {
 	case a.none:
 		s.stats.SharesLost++
 	case code == protocol.OK:
 		s.stats.SharesAccepted++
+		s.countShare(by)
 	case code == protocol.Known: // found by two, held against nobody
 	default:
 		s.stats.SharesRefused++
@@ -218,6 +219,7 @@ func (s *session) onVerdict(a answer, sol *solution) {
 	case protocol.OK, protocol.Known:
 		s.stats.BlocksAccepted++
 		s.stats.SharesAccepted++ // the coordinator credits a solution as a share too
+		s.countShare(sol.by)
 		s.log.Info("block accepted", "height", r.Height, "hash", sol.hash)
 		latest := sol.assignment.job.JobID
 		if sol.assignment.by == s.seat.with {

@@ -29,18 +29,20 @@ func (c *cpu) slice(rolls int) int {
 	return max(1, c.kernel.Lanes, n-n%max(1, c.kernel.Lanes))
 }
 
-// begin binds the goroutine to its thread for good; the thread ends with it. Its
+// mineOn has a thread of its own run m, which ends with it. Its
 // priority stays as it is: with nice 5, 10 or 19 the time from a message to its
 // verdict stayed the same (0.12 to 0.25 ms at the median, two threads on two busy
 // cores, 900 stops each), since GOMAXPROCS leaves room, and beside other programs
 // a thread of low priority only hashes less.
-func (c *cpu) begin() { runtime.LockOSThread() }
-
-func (c *cpu) scan(s *hashing.Search, first uint32, n int, hits []hashing.Hit) (done, found int) {
-	return c.kernel.Scan(s, first, n, hits)
+func mineOn(m *miner) {
+	runtime.LockOSThread() // for good
+	_ = m.run()            // a kernel returns none
 }
 
-func (c *cpu) close() {}
+func (c *cpu) scan(_ context.Context, s *hashing.Search, first uint32, n int, hits []hashing.Hit) (done, found int, err error) {
+	done, found = c.kernel.Scan(s, first, n, hits)
+	return done, found, nil
+}
 
 // calibration is what a machine can do.
 type calibration struct {
@@ -51,7 +53,10 @@ type calibration struct {
 // calibrate measures kernel on threads threads at once, for about rateBudget. A
 // cancelled ctx cuts it short.
 func calibrate(ctx context.Context, kernel hashing.Kernel, threads int) calibration {
-	search := unmeetable()
+	if threads == 0 {
+		return calibration{}
+	}
+	search := unmeetable(usualRolls)
 	n := kernel.Calibrate(search, hashing.ScanBudget)
 
 	var hashes, slowest atomic.Int64
@@ -83,14 +88,4 @@ func calibrate(ctx context.Context, kernel hashing.Kernel, threads int) calibrat
 		c.slice = max(1, int(float64(c.slice)*float64(hashing.ScanBudget)/float64(took)))
 	}
 	return c
-}
-
-// unmeetable is a search that finds nothing.
-func unmeetable() *hashing.Search {
-	versions := make([]uint32, usualRolls)
-	for i := range versions {
-		versions[i] = hashing.RollVersion(0x20000000, uint32(i))
-	}
-	s := hashing.NewSearch(hashing.Header{}, versions, hashing.Target{})
-	return &s
 }

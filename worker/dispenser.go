@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -63,14 +64,18 @@ type task struct {
 	at, to     uint64 // offsets from the lease's first point; at grows as it is searched
 	from       uint64 // where at began
 	gen        uint64
+	ctx        context.Context // ends when gen is over
 }
 
 // dispenser hands the points of the current leases to the miners and keeps the
 // account of which are searched. Safe for concurrent use.
 type dispenser struct {
 	// gen changes whenever miners must look up: they compare it with their task's
-	// between slices, and that is all a cancel costs them.
-	gen atomic.Uint64
+	// between slices, and that is all a cancel costs them. Whoever has no slices that
+	// short watches turn, the context of that generation.
+	gen  atomic.Uint64
+	turn context.Context
+	over context.CancelFunc // ends turn
 
 	// dry gets a token when a miner finds no point left.
 	dry chan struct{}
@@ -91,7 +96,16 @@ type dispenser struct {
 func newDispenser() *dispenser {
 	d := &dispenser{dry: make(chan struct{}, 1)}
 	d.wake.L = &d.mu
+	d.turn, d.over = context.WithCancel(context.Background())
 	return d
+}
+
+// interrupt makes miners look up, and returns the generation that begins.
+func (d *dispenser) interrupt() uint64 {
+	gen := d.gen.Add(1)
+	d.over()
+	d.turn, d.over = context.WithCancel(context.Background())
+	return gen
 }
 
 // assign replaces all work by the leases of a. Miners switch at their next slice.
@@ -101,7 +115,7 @@ func (d *dispenser) assign(a *assignment, loans []*loan) {
 	a.searches, a.lent = map[searchKey]*hashing.Search{}, map[uint64]bool{}
 	d.assignment, d.loans, d.running = a, nil, true
 	d.add(loans)
-	d.gen.Add(1)
+	d.interrupt()
 	d.wake.Broadcast()
 }
 
@@ -143,7 +157,7 @@ func (d *dispenser) halt(now time.Time, by hashing.Hash) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.running = false
-	d.stopGen, d.parking = d.gen.Add(1), d.busy
+	d.stopGen, d.parking = d.interrupt(), d.busy
 	d.stop = Stop{Count: d.stop.Count + 1, By: by, Decided: now}
 	if d.parking == 0 {
 		d.stop.Parked = now
@@ -155,7 +169,7 @@ func (d *dispenser) pause() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.running = false
-	d.gen.Add(1)
+	d.interrupt()
 }
 
 // drop stops the miners and forgets the work.
@@ -179,7 +193,7 @@ func (d *dispenser) close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.closed = true
-	d.gen.Add(1)
+	d.interrupt()
 	d.wake.Broadcast()
 }
 
@@ -215,7 +229,7 @@ func (d *dispenser) next(size func(rolls int) int) (task, bool) {
 		column := (l.First + protocol.Point(from)).Column()
 		return task{
 			assignment: a, loan: l, search: a.search(column, l.target),
-			from: from, at: from, to: to, gen: d.gen.Load(),
+			from: from, at: from, to: to, gen: d.gen.Load(), ctx: d.turn,
 		}, true
 	}
 	return task{}, false
@@ -225,7 +239,9 @@ func (d *dispenser) next(size func(rolls int) int) (task, bool) {
 func (d *dispenser) put(t *task) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	t.loan.back(t.from, t.at, t.to)
+	if t.loan.back(t.from, t.at, t.to); t.at < t.to {
+		d.wake.Broadcast() // a device failed, and others may be out of points
+	}
 	d.hashes += (t.at - t.from) * uint64(t.assignment.job.Rolls)
 	d.busy--
 	if d.parking > 0 && t.gen < d.stopGen {

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -19,10 +20,8 @@ type recorder struct {
 }
 
 func (r recorder) slice(int) int { return 7 }
-func (r recorder) begin()        {}
-func (r recorder) close()        {}
 
-func (r recorder) scan(s *hashing.Search, first uint32, n int, _ []hashing.Hit) (int, int) {
+func (r recorder) scan(_ context.Context, s *hashing.Search, first uint32, n int, _ []hashing.Hit) (int, int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.seen[s] == nil {
@@ -31,7 +30,7 @@ func (r recorder) scan(s *hashing.Search, first uint32, n int, _ []hashing.Hit) 
 	for i := range n {
 		r.seen[s][first+uint32(i)]++
 	}
-	return n, 0
+	return n, 0, nil
 }
 
 // Miners that are stopped and set going at any moment search every point of every
@@ -53,7 +52,7 @@ func TestEveryPointOnceWhateverHappens(t *testing.T) {
 	var miners sync.WaitGroup
 	for range 4 {
 		m := miner{device: r, dispenser: d, finds: newFinds()}
-		miners.Go(m.run)
+		miners.Go(func() { _ = m.run() })
 	}
 	loans := newLoans(job, &terms, leases)
 	d.assign(a, loans)
@@ -162,7 +161,7 @@ func TestEveryHashAHit(t *testing.T) {
 	d.assign(a, newLoans(job, &protocol.Terms{ShareBits: easy}, []protocol.Lease{lease}))
 	m := miner{device: &cpu{kernel: hashing.BestKernel(), hashes: 1 << 20}, dispenser: d, finds: f}
 	var miners sync.WaitGroup
-	miners.Go(m.run)
+	miners.Go(func() { _ = m.run() })
 	<-d.dry
 	d.close()
 	miners.Wait()

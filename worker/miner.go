@@ -18,6 +18,7 @@ const firstSlices = 16
 type find struct {
 	assignment *assignment
 	terms      uint64 // of the lease it was found in
+	by         int    // which device found it, 0 being the threads
 	place      protocol.Place
 	header     hashing.Header
 	hash       hashing.Hash
@@ -29,45 +30,51 @@ type miner struct {
 	device    device
 	dispenser *dispenser
 	finds     *finds
+	by        int // as a find says
 	hits      []hashing.Hit
 	on        *assignment // the last
 	first     int         // slices of it that will give way
 }
 
-// run mines until the dispenser is closed.
-func (m *miner) run() {
-	m.device.begin()
-	defer m.device.close()
+// run mines until the dispenser is closed, or until the device fails.
+func (m *miner) run() error {
 	m.hits = make([]hashing.Hit, 4*hashing.MaxVersions)
 	for {
 		t, ok := m.dispenser.take(m.device.slice)
 		if !ok {
-			return
+			return nil
 		}
 		if t.assignment != m.on {
 			m.on, m.first = t.assignment, firstSlices
 		}
-		m.search(&t)
+		err := m.search(&t)
 		m.dispenser.put(&t)
+		if err != nil {
+			return err
+		}
 	}
 }
 
 // search scans t slice by slice until it is done or the dispenser changed its mind.
-func (m *miner) search(t *task) {
+func (m *miner) search(t *task) error {
 	slice := uint64(m.device.slice(t.assignment.job.Rolls))
 	for t.at < t.to {
 		m.giveWay()
 		if m.dispenser.gen.Load() != t.gen {
-			return
+			return nil
 		}
 		point := t.loan.First + protocol.Point(t.at)
 		n := min(slice, t.to-t.at)
-		done, found := m.device.scan(t.search, point.Nonce(), int(n), m.hits)
+		done, found, err := m.device.scan(t.ctx, t.search, point.Nonce(), int(n), m.hits)
 		for _, hit := range m.hits[:found] {
 			m.report(t, point, hit)
 		}
 		t.at += uint64(done)
+		if err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // giveWay lets whoever waits for this core have it first, while a job is new: another
@@ -92,7 +99,7 @@ func (m *miner) report(t *task, from protocol.Point, hit hashing.Hit) {
 		return
 	}
 	m.finds.add(find{
-		assignment: a, terms: t.loan.terms,
+		assignment: a, terms: t.loan.terms, by: m.by,
 		place:  protocol.Place{JobID: a.job.JobID, Point: point, Roll: hit.Version},
 		header: header, hash: hash, solves: a.target.MetBy(hash),
 	})

@@ -67,7 +67,7 @@ func (s *session) join(now time.Time) {
 		return &protocol.Join{
 			Ask: a, Name: s.cfg.Name, Version: s.cfg.Version, Kernel: s.cfg.Kernel.Name,
 			Threads: s.cfg.Threads, DeclaredHS: s.stats.DeclaredHS, Host: s.cfg.Host,
-			Exchange: own.Public(),
+			Exchange: own.Public(), Devices: s.devicesOnWire(),
 		}
 	}, func(a answer) { s.onJoined(a, own) })
 }

@@ -53,6 +53,7 @@ type session struct {
 	cancel canceller
 	meter  meter
 	hashed hashed
+	fleet  fleet
 	stats  Stats
 }
 
@@ -64,6 +65,7 @@ func newSession(w *Worker, declared float64) (*session, error) {
 		began:   time.Now(),
 		asks:    newAsks(w.cfg.Conn.NewInbox(), rand.Uint64()),
 		choice:  newChooser(w.cfg.Name, w.cfg.Stay, w.cfg.Key == "", rand.N[time.Duration]),
+		fleet:   newFleet(w.devices.all, declared),
 		stats:   Stats{DeclaredHS: declared},
 	}
 	if err := s.subscribe(s.asks.inbox+".*", s.control); err != nil {
@@ -133,6 +135,7 @@ func (s *session) onTick(now time.Time) error {
 	hashes := s.dispenser.account().hashes
 	s.meter.count(now, hashes)
 	s.hashed.look(now, hashes)
+	s.lookAtDevices(now)
 	if s.cancel.silence(now) {
 		s.log.Debug("no word about the solution, going on")
 		s.dispenser.resume()

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jbcnet/jbc/coordinator/protocol"
@@ -34,7 +35,7 @@ type Stats struct {
 	Bits        hashing.Bits
 
 	Hashes     uint64  // since the start
-	DeclaredHS float64 // hashes a second, measured at the start
+	DeclaredHS float64 // hashes a second, measured at the start, and of each device as it comes
 	// Hashes a second over the last 10 s, 60 s and 15 min, or since the start
 	// where that is less. Idle time counts.
 	Rate10s, Rate60s, Rate15m float64
@@ -57,6 +58,17 @@ type Stats struct {
 	// broken hardware or a broken kernel.
 	WrongHits uint64
 	LastStop  Stop
+	// Devices are those of [Config], in that order.
+	Devices []DeviceStats
+}
+
+// DeviceStats is a device at one moment.
+type DeviceStats struct {
+	Name    string
+	State   DeviceState
+	Rate10s float64 // hashes a second over the last 10 s
+	Shares  uint64  // accepted ones that it found, solutions too
+	Failure string  // the last, empty before the first
 }
 
 // Stop is one time that a published solution stopped the miners.
@@ -106,8 +118,10 @@ func (s *session) publish() {
 	s.stats.Rate10s = s.meter.rate(10 * time.Second)
 	s.stats.Rate60s = s.meter.rate(time.Minute)
 	s.stats.Rate15m = s.meter.rate(meterWindow)
+	shown := s.stats
+	shown.Devices = slices.Clone(s.stats.Devices)
 	s.worker.mu.Lock()
-	s.worker.stats = s.stats
+	s.worker.stats = shown
 	s.worker.mu.Unlock()
 }
 

@@ -206,6 +206,9 @@ func (s *session) pointsIn(d time.Duration) uint64 {
 func (s *session) progress(now time.Time, kind string, answered func()) bool {
 	a, acc := s.work.current, s.dispenser.account()
 	p := protocol.Progress{Sitting: s.sitting(), Leases: acc.done, RateHS: s.meter.rate(time.Minute)}
+	if len(s.fleet.feeders) > 0 {
+		p.DeclaredHS, p.Devices = s.stats.DeclaredHS, s.devicesOnWire()
+	}
 	p.Leases = p.Leases[:min(len(p.Leases), maxReported)]
 	if a != nil && kind != protocol.KindLeave && len(acc.done) < maxReported*3/4 && acc.left < s.pointsIn(stockLow) {
 		p.Want = s.pointsIn(leaseFor)

@@ -45,9 +45,12 @@ type Config struct {
 	// Name is the worker's own, one token of a subject, see [protocol.CheckName].
 	Name string
 	// Kernel is what every thread runs. GOMAXPROCS should leave room beyond
-	// Threads: where it does not, a message waits for tens of milliseconds.
+	// Threads: where it does not, a message waits for tens of milliseconds. There may be
+	// no threads where there are devices.
 	Kernel  hashing.Kernel
 	Threads int
+	// Devices are hashed with too. The coordinator is told of [protocol.MaxDevices].
+	Devices []DeviceSource
 	// Version is the program's and Host the machine's, for people.
 	Version string
 	Host    string
@@ -55,10 +58,10 @@ type Config struct {
 }
 
 func (c *Config) check() error {
-	if c.Conn == nil || c.Log == nil || c.Kernel.Scan == nil {
+	if c.Conn == nil || c.Log == nil || c.Kernel.Scan == nil && c.Threads > 0 {
 		return errors.New("worker: connection, log or kernel missing")
 	}
-	if c.Threads < 1 {
+	if c.Threads < 0 || c.Threads == 0 && len(c.Devices) == 0 {
 		return fmt.Errorf("worker: %d threads", c.Threads)
 	}
 	if err := protocol.CheckName(c.Name); err != nil {
@@ -90,6 +93,7 @@ type Worker struct {
 	cfg       Config
 	dispenser *dispenser
 	finds     *finds
+	devices   feeders
 	started   atomic.Bool
 
 	mu    sync.Mutex
@@ -101,11 +105,18 @@ func New(cfg Config) (*Worker, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	return &Worker{cfg: cfg, dispenser: newDispenser(), finds: newFinds(), stats: Stats{State: Looking}}, nil
+	w := &Worker{cfg: cfg, dispenser: newDispenser(), finds: newFinds(), stats: Stats{State: Looking}}
+	for i, source := range cfg.Devices {
+		w.devices.all = append(w.devices.all, &feeder{
+			source: source, by: i + 1, dispenser: w.dispenser, finds: w.finds, log: cfg.Log, state: DeviceOpening,
+		})
+	}
+	return w, nil
 }
 
 // Run mines until ctx is cancelled, which is not an error, and returns when all
-// that it started has ended, within a second. It can run once. Losing the
+// that it started has ended, within a second: all but a device whose driver hangs,
+// which nothing can end. It can run once. Losing the
 // connection or the coordinator is no reason to return: it waits for them for as
 // long as it takes, and so it does while several networks are there and none was
 // chosen. It returns an error when the caller closes the connection.
@@ -124,11 +135,16 @@ func (w *Worker) Run(ctx context.Context) error {
 	var threads sync.WaitGroup
 	for range w.cfg.Threads {
 		m := miner{device: &cpu{kernel: w.cfg.Kernel, hashes: speed.slice}, dispenser: w.dispenser, finds: w.finds}
-		threads.Go(m.run)
+		threads.Go(func() { mineOn(&m) })
 	}
+	feeding, stop := context.WithCancel(ctx)
+	defer stop()
+	w.devices.start(feeding)
 	err = s.run(ctx)
+	stop()
 	w.dispenser.close()
 	threads.Wait()
+	w.devices.wait(s.log)
 	if err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}

@@ -1,0 +1,184 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jbcnet/jbc/hashing"
+)
+
+// DeviceState is what a device is doing.
+type DeviceState string
+
+// The states.
+const (
+	DeviceOpening DeviceState = "opening" // its driver makes it ready
+	DeviceMining  DeviceState = "mining"
+	DeviceFailed  DeviceState = "failed"   // and will be opened again
+	DeviceLeftOut DeviceState = "left-out" // it failed too often
+)
+
+const (
+	// firstRetry is how long after its first failure a device is opened again, twice as
+	// long after each further one in a row, up to longestRetry.
+	firstRetry   = time.Second
+	longestRetry = time.Minute
+	// maxFailures in a row leave a device out for good, after some four minutes.
+	maxFailures = 10
+	// soundAfter is how long a device has to work for earlier failures to be forgotten.
+	soundAfter = time.Minute
+	// devicesWithin bounds how long the end of a worker waits for its devices.
+	devicesWithin = 400 * time.Millisecond
+)
+
+// failures decides what becomes of a device that failed. It is pure.
+type failures struct{ inRow int }
+
+// after takes that a device failed after it had worked so long, and returns in what
+// time it is tried again, if at all.
+func (f *failures) after(worked time.Duration) (wait time.Duration, again bool) {
+	if worked >= soundAfter {
+		f.inRow = 0
+	}
+	f.inRow++
+	if f.inRow >= maxFailures {
+		return 0, false
+	}
+	return min(longestRetry, firstRetry<<(f.inRow-1)), true
+}
+
+// feeder keeps one device at work on what the dispenser has. A device that fails is
+// opened again, and in the end left out; what it did not try others will.
+type feeder struct {
+	source    DeviceSource
+	by        int // its number among those that find, from 1 on
+	dispenser *dispenser
+	finds     *finds
+	log       *slog.Logger
+
+	hashes atomic.Uint64 // done so far
+
+	mu    sync.Mutex
+	state DeviceState
+	rate  float64 // hashes a second, measured when it was opened
+	err   error   // the last failure
+}
+
+// run feeds the device until the dispenser is closed or ctx ends, or until it is left
+// out.
+func (f *feeder) run(ctx context.Context) {
+	var failed failures
+	for rolls := usualRolls; ; {
+		worked, err := f.mine(ctx, rolls)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		if others := rollsError(0); errors.As(err, &others) {
+			rolls = int(others)
+			continue
+		}
+		wait, again := failed.after(worked)
+		if !again {
+			f.become(DeviceLeftOut, err)
+			f.log.Error("a device failed too often, going on without it", "device", f.source.Name, "err", err, "times", failed.inRow)
+			return
+		}
+		f.become(DeviceFailed, err)
+		f.log.Warn("a device failed, trying it again", "device", f.source.Name, "err", err, "in", wait)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// mine opens the device for jobs with so many rolls and feeds it. It returns how long
+// the device worked, and no error once the dispenser is closed.
+func (f *feeder) mine(ctx context.Context, rolls int) (worked time.Duration, err error) {
+	f.become(DeviceOpening, nil)
+	d, err := f.source.Open(ctx, rolls)
+	if err != nil {
+		return 0, err
+	}
+	defer func() {
+		if closing := d.Close(); closing != nil {
+			f.log.Debug("closing a device", "device", f.source.Name, "err", closing)
+		}
+	}()
+	c := &card{device: d, rolls: rolls, hashes: &f.hashes}
+	rate, err := c.measure(ctx)
+	if err != nil {
+		return 0, err
+	}
+	f.mu.Lock()
+	f.rate = rate
+	f.mu.Unlock()
+	f.log.Info("device", "name", f.source.Name, "rate", Rate(rate))
+	f.become(DeviceMining, nil)
+	begin := time.Now()
+	m := miner{device: c, dispenser: f.dispenser, finds: f.finds, by: f.by}
+	err = m.run()
+	return time.Since(begin), err
+}
+
+func (f *feeder) become(state DeviceState, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.state = state; err != nil {
+		f.err = err
+	}
+}
+
+// look returns what the device is doing, the rate that it was measured at while it is
+// mining, and why it failed last.
+func (f *feeder) look() (state DeviceState, rate float64, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.state == DeviceMining {
+		rate = f.rate
+	}
+	return f.state, rate, f.err
+}
+
+// feeders feed all devices of a worker.
+type feeders struct {
+	all   []*feeder
+	ended sync.WaitGroup
+}
+
+// start feeds the devices until ctx ends and the dispenser is closed.
+func (f *feeders) start(ctx context.Context) {
+	for _, one := range f.all {
+		f.ended.Go(func() { one.run(ctx) })
+	}
+}
+
+// wait waits for the feeders, but for no driver that hangs: what is in one can't be
+// interrupted, and is left behind.
+func (f *feeders) wait(log *slog.Logger) {
+	all := make(chan struct{})
+	go func() {
+		f.ended.Wait()
+		close(all)
+	}()
+	select {
+	case <-all:
+	case <-time.After(devicesWithin):
+		log.Warn("a device does not let go, leaving it behind")
+	}
+}
+
+// unmeetable is a search of so many versions that finds nothing.
+func unmeetable(rolls int) *hashing.Search {
+	versions := make([]uint32, rolls)
+	for i := range versions {
+		versions[i] = hashing.RollVersion(0x20000000, uint32(i))
+	}
+	s := hashing.NewSearch(hashing.Header{}, versions, hashing.Target{})
+	return &s
+}
