@@ -71,7 +71,7 @@ func BenchmarkMining(b *testing.B) {
 				cfg.Threads, cfg.Log = threads, slog.New(slog.DiscardHandler)
 			})
 			w.until("mining", isMining)
-			n := hashing.BestKernel().Calibrate(unmeetable(usualRolls), 10*time.Millisecond)
+			n := hashing.BestKernel().Calibrate(unmeetable(), 10*time.Millisecond)
 			const turn = 500 * time.Millisecond
 			var mined, bare effort
 			for b.Loop() {
@@ -102,7 +102,7 @@ func BenchmarkTask(b *testing.B) {
 	a := &assignment{job: job, target: job.Target()}
 	d.assign(a, newLoans(job, &protocol.Terms{ShareBits: hardBits}, []protocol.Lease{{Points: protocol.ColumnPoints}}))
 	d.loans[0].target = hashing.Target{} // finds nothing
-	hashes := kernel.Calibrate(unmeetable(usualRolls), hashing.ScanBudget) * usualRolls
+	hashes := kernel.Calibrate(unmeetable(), hashing.ScanBudget) * usualRolls
 	m := miner{device: &cpu{kernel: kernel, hashes: hashes}, dispenser: d, finds: newFinds(), hits: make([]hashing.Hit, 256)}
 
 	task, whole := time.Hour, time.Hour
@@ -143,7 +143,7 @@ func cpuTime() time.Duration {
 
 // bareHashes runs the best kernel alone, n nonces at a time.
 func bareHashes(n, threads int, d time.Duration) float64 {
-	kernel, search := hashing.BestKernel(), unmeetable(usualRolls)
+	kernel, search := hashing.BestKernel(), unmeetable()
 	var nonces atomic.Int64
 	var wg sync.WaitGroup
 	for range threads {

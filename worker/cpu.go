@@ -56,7 +56,7 @@ func calibrate(ctx context.Context, kernel hashing.Kernel, threads int) calibrat
 	if threads == 0 {
 		return calibration{}
 	}
-	search := unmeetable(usualRolls)
+	search := unmeetable()
 	n := kernel.Calibrate(search, hashing.ScanBudget)
 
 	var hashes, slowest atomic.Int64
@@ -88,4 +88,14 @@ func calibrate(ctx context.Context, kernel hashing.Kernel, threads int) calibrat
 		c.slice = max(1, int(float64(c.slice)*float64(hashing.ScanBudget)/float64(took)))
 	}
 	return c
+}
+
+// unmeetable is a search that finds nothing.
+func unmeetable() *hashing.Search {
+	versions := make([]uint32, usualRolls)
+	for i := range versions {
+		versions[i] = hashing.RollVersion(0x20000000, uint32(i))
+	}
+	s := hashing.NewSearch(hashing.Header{}, versions, hashing.Target{})
+	return &s
 }

@@ -15,6 +15,9 @@ type Device interface {
 	// Nonces returns how many nonces of a search with so many versions take the device
 	// about so long.
 	Nonces(versions int, long time.Duration) int
+	// Rate returns how many hashes a second it does in such a search, measured for
+	// about so long. A cancelled ctx cuts it short.
+	Rate(ctx context.Context, versions int, long time.Duration) (float64, error)
 	// Scan is [hashing.Kernel.Scan], except that done can also be less than n because
 	// hits were found, because ctx has ended, after which it returns as soon as it
 	// can, or because the device failed; then what was found until then holds. It
@@ -70,23 +73,4 @@ func (c *card) scan(ctx context.Context, s *hashing.Search, first uint32, n int,
 	done, found, err = c.device.Scan(ctx, s, first, n, hits)
 	c.hashes.Add(uint64(done * c.rolls))
 	return done, found, err
-}
-
-// measure returns how many hashes a second the device does, once it is warm. A
-// cancelled ctx cuts it short.
-func (c *card) measure(ctx context.Context) (float64, error) {
-	search := unmeetable(c.rolls)
-	hits := make([]hashing.Hit, c.rolls)
-	scan := func(first uint32, long time.Duration) (points int, err error) {
-		points, _, err = c.device.Scan(ctx, search, first, max(1, c.device.Nonces(c.rolls, long)), hits)
-		return points, err
-	}
-	for begin := time.Now(); time.Since(begin) < cardBudget/2 && ctx.Err() == nil; {
-		if _, err := scan(0, cardBudget/20); err != nil { // launches find their size
-			return 0, err
-		}
-	}
-	begin := time.Now()
-	points, err := scan(0, cardBudget/2)
-	return float64(points*c.rolls) / time.Since(begin).Seconds(), err
 }

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/jbcnet/jbc/hashing"
 )
 
 // DeviceState is what a device is doing.
@@ -110,8 +108,7 @@ func (f *feeder) mine(ctx context.Context, rolls int) (worked time.Duration, err
 			f.log.Debug("closing a device", "device", f.source.Name, "err", closing)
 		}
 	}()
-	c := &card{device: d, rolls: rolls, hashes: &f.hashes}
-	rate, err := c.measure(ctx)
+	rate, err := d.Rate(ctx, rolls, cardBudget)
 	if err != nil {
 		return 0, err
 	}
@@ -121,7 +118,7 @@ func (f *feeder) mine(ctx context.Context, rolls int) (worked time.Duration, err
 	f.log.Info("device", "name", f.source.Name, "rate", Rate(rate))
 	f.become(DeviceMining, nil)
 	begin := time.Now()
-	m := miner{device: c, dispenser: f.dispenser, finds: f.finds, by: f.by}
+	m := miner{device: &card{device: d, rolls: rolls, hashes: &f.hashes}, dispenser: f.dispenser, finds: f.finds, by: f.by}
 	err = m.run()
 	return time.Since(begin), err
 }
@@ -171,14 +168,4 @@ func (f *feeders) wait(log *slog.Logger) {
 	case <-time.After(devicesWithin):
 		log.Warn("a device does not let go, leaving it behind")
 	}
-}
-
-// unmeetable is a search of so many versions that finds nothing.
-func unmeetable(rolls int) *hashing.Search {
-	versions := make([]uint32, rolls)
-	for i := range versions {
-		versions[i] = hashing.RollVersion(0x20000000, uint32(i))
-	}
-	s := hashing.NewSearch(hashing.Header{}, versions, hashing.Target{})
-	return &s
 }

@@ -35,6 +35,8 @@ type coordinatorFlags struct {
 	nats                                                  natsFlags
 	place                                                 placeFlags
 	mesh                                                  meshFlags
+	gpus                                                  gpuFlags
+	threadsGiven                                          bool
 }
 
 func newCoordinator(s *shell) *cobra.Command {
@@ -61,6 +63,7 @@ func newCoordinator(s *shell) *cobra.Command {
 			if cmd.Flags().Changed("port") {
 				f.listen = "127.0.0.1:" + strconv.Itoa(f.port)
 			}
+			f.threadsGiven = cmd.Flags().Changed("threads")
 			f.place.own = cmd.Flags().Changed("listen") || cmd.Flags().Changed("port") || f.secure
 			return f.run(cmd.Context(), s)
 		},
@@ -80,8 +83,9 @@ func newCoordinator(s *shell) *cobra.Command {
 	flags.StringVar(&f.address, "address", "", "`address` that blocks pay to (default a key made in the data directory)")
 	flags.StringVar(&f.data, "data", "", "`text` for the coinbase of every block, at most 32 bytes")
 	flags.BoolVarP(&f.mine, "mine", "m", false, "mine in this process too")
-	flags.IntVar(&f.threads, "threads", 0, "threads to mine with (0: one for every CPU)")
+	flags.IntVar(&f.threads, "threads", 0, threadsUsage)
 	flags.StringVar(&f.kernel, "kernel", "", "kernel to mine with (default the fastest; jbc kernels lists them)")
+	f.gpus.add(flags)
 	f.nats.add(cmd, "default the embedded server")
 	flags.StringVar(&f.place.join, "join", "", "`file` that jbc join made of a coordinator's token: with --listen be a node of that coordinator's mesh, without it a guest on its server")
 	f.mesh.add(cmd)
@@ -98,6 +102,9 @@ func (f *coordinatorFlags) run(ctx context.Context, s *shell) (err error) {
 	}
 	mining, err := newMining(f.threads, f.kernel)
 	if err != nil {
+		return err
+	}
+	if err := f.gpus.check(); err != nil {
 		return err
 	}
 	if err := f.place.take(s, f); err != nil {
@@ -269,6 +276,11 @@ func (f *farmConn) close() {
 // other's; on Ctrl-C the worker ends first, while somebody is there to take back its
 // leases and what it found last.
 func (f *coordinatorFlags) runBoth(ctx context.Context, s *shell, c *coordinator.Coordinator, m *mining, farm *farmConn) error {
+	devices, err := f.gpus.find(ctx, s.log)
+	if err != nil {
+		return err
+	}
+	m.useDevices(s, &f.gpus, devices, f.threadsGiven)
 	m.choose(s.log)
 	m.leaveRoom()
 	conn, err := farm.dial(protocol.RoleWorker, f.minerName())
@@ -278,7 +290,7 @@ func (f *coordinatorFlags) runBoth(ctx context.Context, s *shell, c *coordinator
 	defer conn.Close()
 	w, err := worker.New(worker.Config{
 		Conn: conn, Network: c.Network(), Coordinator: f.name, Key: c.PublicKey(),
-		Name: f.minerName(), Kernel: m.kernel, Threads: m.threads,
+		Name: f.minerName(), Kernel: m.kernel, Threads: m.threads, Devices: m.devices,
 		Version: buildVersion(), Host: hostName(), Log: troubles(s.log),
 		Stay: true, // they live and die together
 	})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/jbcnet/jbc/hashing"
 	"github.com/jbcnet/jbc/hashing/gpu"
 )
 
@@ -42,8 +43,11 @@ func newDevices(s *shell) *cobra.Command {
 		Long: "List the graphics cards and other OpenCL devices that can hash, or say why there is\n" +
 			"none, which is no error. jbc scan --device takes a name, a part of it, or a number.",
 		Args: exactArgs(0),
-		RunE: func(*cobra.Command, []string) error {
-			listing := gpu.Find()
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			listing, err := findDevices(cmd.Context())
+			if err != nil {
+				return err
+			}
 			list := describeDevices(&listing)
 			if asJSON {
 				return printJSON(s.out, list)
@@ -93,7 +97,10 @@ const scanLaunch = 10 * time.Millisecond
 
 // openDevice makes the device that wanted names ready for searches of n versions.
 func openDevice(ctx context.Context, wanted string, n int) (*gpu.Device, error) {
-	listing := gpu.Find()
+	listing, err := findDevices(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if listing.State != gpu.Found {
 		return nil, withHint(errors.New(listing.Why()), "jbc scan without --device hashes with the CPU's cores")
 	}
@@ -102,6 +109,11 @@ func openDevice(ctx context.Context, wanted string, n int) (*gpu.Device, error) 
 		return nil, usageError(err, "jbc devices lists them")
 	}
 	d, err := gpu.Open(ctx, info, gpu.Options{Versions: gpu.Versions(n), Launch: scanLaunch})
+	if err == nil {
+		if _, err = d.Rate(ctx, min(n, hashing.MaxVersions), deviceSlice); err != nil { // launches find their size
+			err = errors.Join(err, d.Close())
+		}
+	}
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("%w before device %s was ready", errInterrupted, info.Name)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jbcnet/jbc/hashing"
 	"github.com/jbcnet/jbc/hashing/gpu"
@@ -31,9 +32,11 @@ type device struct{ gpu *gpu.Device }
 
 func (d device) threads() int { return 1 }
 
-// slice is what leaves a call far longer than a launch, and the status line a number
-// that moves: a slow device is some seconds at it, and ends sooner when told.
-func (d device) slice(*hashing.Search) int { return 1 << 22 }
+// deviceSlice leaves a call far longer than a launch, and the status line a number that
+// moves.
+const deviceSlice = 100 * time.Millisecond
+
+func (d device) slice(s *hashing.Search) int { return d.gpu.Nonces(len(s.Midstates), deviceSlice) }
 
 func (d device) scan(ctx context.Context, s *hashing.Search, first uint32, n int, hits []hashing.Hit) (done, found int, err error) {
 	return d.gpu.Scan(ctx, s, first, n, hits)

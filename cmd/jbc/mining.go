@@ -8,12 +8,15 @@ import (
 
 	"github.com/jbcnet/jbc/hashing"
 	"github.com/jbcnet/jbc/hashing/ports"
+	"github.com/jbcnet/jbc/worker"
 )
 
 // mining is what a process mines with.
 type mining struct {
 	kernel  hashing.Kernel
+	asked   int // threads, 0 for as many as fit
 	threads int
+	devices []worker.DeviceSource
 }
 
 // newMining checks the flags: no threads means one for every CPU, no kernel the one
@@ -22,7 +25,7 @@ func newMining(threads int, kernel string) (*mining, error) {
 	if err := checkThreads(threads); err != nil {
 		return nil, err
 	}
-	m := &mining{threads: threads}
+	m := &mining{asked: threads, threads: threads}
 	if m.threads == 0 {
 		m.threads = runtime.NumCPU()
 	}
@@ -36,12 +39,18 @@ func newMining(threads int, kernel string) (*mining, error) {
 	return m, nil
 }
 
+// threadsUsage is for those who mine with devices too.
+const threadsUsage = "threads to mine with (default, and 0 where there are no devices: one for every CPU that feeds none; 0 beside devices: none)"
+
 // usualVersions is how many header versions jobs have, as a rule.
 const usualVersions = 16
 
 // choose takes the kernel that is fastest here, unless one was asked for, and sees
 // to it that it can be. It measures for some 50 ms.
 func (m *mining) choose(log *slog.Logger) {
+	if m.threads == 0 {
+		return
+	}
 	if m.kernel.Scan == nil {
 		m.kernel = hashing.FastestKernel(usualVersions)
 	}
@@ -75,7 +84,7 @@ const networkRoom = 2
 // as many processors as hashing threads a message waits 12 to 77 ms for one of
 // them to look up; with more it does not wait.
 func (m *mining) leaveRoom() {
-	if want := m.threads + networkRoom; runtime.GOMAXPROCS(0) < want {
+	if want := m.threads + len(m.devices) + networkRoom; runtime.GOMAXPROCS(0) < want {
 		runtime.GOMAXPROCS(want)
 	}
 }

@@ -48,6 +48,9 @@ func (s *shell) showProgress(ctx context.Context, w *worker.Worker) {
 		s.log.Info("mining", "state", string(st.State), "height", st.Height,
 			"rate_10s", worker.Rate(st.Rate10s), "rate_60s", worker.Rate(st.Rate60s), "rate_15m", worker.Rate(st.Rate15m),
 			"shares", st.SharesAccepted, "refused", st.SharesRefused, "blocks", st.BlocksAccepted)
+		for _, d := range st.Devices {
+			s.log.Info("device", "name", d.Name, "state", string(d.State), "rate_10s", worker.Rate(d.Rate10s), "shares", d.Shares)
+		}
 		timer.Reset(reportEvery)
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -84,7 +85,7 @@ func (s *shell) printStatus(st *protocol.Status, now time.Time) error {
 	}
 	if len(st.Workers) == 0 {
 		fmt.Fprintln(s.out, "workers      none; start one with jbc worker")
-	} else if err := s.printWorkers(st.Workers); err != nil {
+	} else if err := errors.Join(s.printWorkers(st.Workers), s.printDevices(st.Workers)); err != nil {
 		return err
 	}
 	return s.printOthers(st, now)
@@ -153,6 +154,22 @@ func (s *shell) printWorkers(workers []protocol.WorkerStatus) error {
 			line("%s\t%d\t%s\t%d\t%s\t%s ±%.0f%%\t%d\t%d\t%d\t%d\t%.1fs", w.Name, w.Slot, printable(w.Kernel), w.Threads,
 				worker.Rate(w.DeclaredHS), worker.Rate(w.MeasuredHS), 100*w.MeasuredErr,
 				w.Shares, w.Blocks, w.Refused, len(w.Leases), float64(w.HeardMS)/1000)
+		}
+	})
+}
+
+// printDevices shows what workers hash with beside their threads.
+func (s *shell) printDevices(workers []protocol.WorkerStatus) error {
+	if !slices.ContainsFunc(workers, func(w protocol.WorkerStatus) bool { return len(w.Devices) > 0 }) {
+		return nil
+	}
+	fmt.Fprintln(s.out)
+	return table(s.out, func(line func(string, ...any)) {
+		line("DEVICE\tWORKER\tSTATE\tRATE\tSHARES")
+		for _, w := range workers {
+			for _, d := range w.Devices {
+				line("%s\t%s\t%s\t%s\t%d", printable(d.Name), w.Name, printable(d.State), worker.Rate(d.RateHS), d.Shares)
+			}
 		}
 	})
 }

@@ -3,7 +3,6 @@
 package gpu
 
 import (
-	_ "embed"
 	"errors"
 	"fmt"
 	"runtime"
@@ -12,11 +11,6 @@ import (
 
 	"github.com/jbcnet/jbc/hashing"
 )
-
-// program is what devices run.
-//
-//go:embed kernel.cl
-var program string
 
 // signalsEvery is how often signal handlers are looked at while a device scans. A
 // driver that compiles again for another size of launch may set its own again.
