@@ -59,6 +59,7 @@ type scanner struct {
 	budget   time.Duration // of a launch
 	chunk    []hashing.Hit // of the stretch that is landing
 
+	each   float64       // seconds that a nonce of a launch takes, when nothing disturbs
 	nonces atomic.Int64  // a launch
 	ended  atomic.Uint64 // launches so far
 }
@@ -92,8 +93,19 @@ type pass struct {
 	next        flight
 	fits        int // nonces, less once so many had more hits than the buffer holds
 	flying      []flight
-	landed      time.Time
+	window      window
 }
+
+// window is a row of launches without a gap, by which the device's rate is measured. A
+// single one does not do: the host may look late, and then finds two that have ended.
+type window struct {
+	since    time.Time // zero where there is none
+	launches int
+	nonces   int
+}
+
+// windowLaunches is how many launches a window has.
+const windowLaunches = 16
 
 // flight is a launch: nonces [at, at+n), counted from the first of the pass, under
 // the versions of a group.
@@ -101,7 +113,6 @@ type flight struct {
 	at, n, group int
 	slot         int
 	full         bool // as large as launches should be
-	began        time.Time
 }
 
 // scan is [Device.Scan].
@@ -139,7 +150,6 @@ func (p *pass) start() error {
 	if len(p.flying) > 0 {
 		f.slot = (p.flying[0].slot + 1) % slots
 	}
-	f.began = time.Now()
 	if err := p.launcher.start(f.slot, p.params[f.group], p.first+uint32(f.at), uint32(f.n)); err != nil {
 		return err
 	}
@@ -161,13 +171,7 @@ func (p *pass) land() error {
 	if err != nil {
 		return err
 	}
-	began, now := f.began, time.Now()
-	if p.landed.After(began) {
-		began = p.landed // until then the device was at the flight before
-	}
-	if p.landed = now; f.full {
-		p.adapt(now.Sub(began))
-	}
+	p.measure(&f, time.Now())
 	if overflow {
 		if f.n == 1 {
 			return fmt.Errorf("%w: more than %d hits of one nonce", ErrWrong, capacity)
@@ -190,6 +194,24 @@ func (p *pass) land() error {
 	return p.take(first, f.n)
 }
 
+// measure notes that f has landed.
+func (p *pass) measure(f *flight, now time.Time) {
+	w := &p.window
+	switch {
+	case !f.full:
+		*w = window{}
+		return
+	case w.since.IsZero():
+		*w = window{since: now} // the device is at the next one
+		return
+	}
+	w.launches, w.nonces = w.launches+1, w.nonces+f.n
+	if w.launches == windowLaunches {
+		p.adapt(w.nonces, now.Sub(w.since))
+		*w = window{since: now}
+	}
+}
+
 // again lets what is flying land unseen, so that the stretch from p.done on is next.
 func (p *pass) again() error {
 	for _, f := range p.flying {
@@ -198,7 +220,7 @@ func (p *pass) again() error {
 		}
 		p.ended.Add(1)
 	}
-	p.flying, p.next = nil, flight{at: p.done}
+	p.flying, p.next, p.window = nil, flight{at: p.done}, window{}
 	return nil
 }
 
@@ -278,12 +300,20 @@ func (c *scanner) check(s *hashing.Search, from int, found candidate, first uint
 	return nil
 }
 
-// adapt makes launches take what they should, after one that took so long. A single
-// one that was disturbed changes little.
-func (c *scanner) adapt(took time.Duration) {
-	nonces := float64(c.nonces.Load())
-	fit := nonces * float64(c.budget) / float64(max(took, 1))
-	fit = min(max(fit, nonces/2), 2*nonces, maxLaunch)
+// forget is by how much a window counts less than the next.
+const forget = 1.02
+
+// adapt makes launches take what they should, after a window of so many nonces. The
+// fastest of late windows counts: a busy machine delays the others, and shorter
+// launches would only be delayed more often.
+func (c *scanner) adapt(nonces int, took time.Duration) {
+	each := max(took, 1).Seconds() / float64(nonces)
+	if c.each > 0 {
+		each = min(each, c.each*forget)
+	}
+	c.each = each
+	last := float64(c.nonces.Load())
+	fit := min(max(c.budget.Seconds()/each, last/2), 2*last, maxLaunch)
 	c.nonces.Store(int64(max(group, int(fit)/group*group)))
 }
 

@@ -290,25 +290,70 @@ func TestDeviceNeverWaits(t *testing.T) {
 }
 
 func TestLaunchesTakeWhatTheyShould(t *testing.T) {
+	const launch = 1 << 20
 	tests := []struct {
-		nonces int64
-		took   time.Duration
+		name   string
+		nonces int64           // a launch
+		took   []time.Duration // the launches of each window, one by one
 		want   int64
 	}{
-		{1 << 20, time.Millisecond, 1 << 20},
-		{1 << 20, 800 * time.Microsecond, 1310720},
-		{1 << 20, time.Microsecond, 1 << 21}, // no faster than twice as long
-		{1 << 20, time.Second, 1 << 19},      // a disturbance
-		{group, time.Second, group},          // never none
-		{maxLaunch, time.Microsecond, maxLaunch},
-		{1 << 20, 0, 1 << 21},
+		{"as they should", launch, []time.Duration{time.Millisecond}, launch},
+		{"a little less", launch, []time.Duration{800 * time.Microsecond}, 1310720},
+		{"far less", launch, []time.Duration{time.Microsecond}, 2 * launch}, // no faster than twice as long
+		{"nothing", launch, []time.Duration{0}, 2 * launch},
+		{"far more", launch, []time.Duration{time.Second}, launch / 2},
+		{"a disturbance", launch, []time.Duration{time.Millisecond, time.Second}, 1028016},
+		{"a disturbance and its end", launch, []time.Duration{time.Millisecond, time.Second, time.Millisecond}, launch},
+		{"never none", group, []time.Duration{time.Second}, group},
+		{"never more than there may be", maxLaunch, []time.Duration{time.Microsecond}, maxLaunch},
 	}
 	for _, test := range tests {
 		c := &scanner{budget: time.Millisecond}
 		c.nonces.Store(test.nonces)
-		if c.adapt(test.took); c.nonces.Load() != test.want {
-			t.Errorf("%d nonces in %s: next %d, want %d", test.nonces, test.took, c.nonces.Load(), test.want)
+		for _, took := range test.took {
+			c.adapt(windowLaunches*int(test.nonces), windowLaunches*took)
 		}
+		if got := c.nonces.Load(); got/group != test.want/group {
+			t.Errorf("%s: next %d, want %d", test.name, got, test.want)
+		}
+	}
+
+	// A device that has become slower, for good.
+	c := &scanner{budget: time.Millisecond}
+	c.nonces.Store(launch)
+	c.adapt(windowLaunches*launch, windowLaunches*time.Millisecond)
+	windows := 0
+	for ; c.nonces.Load() > launch/2 && windows < 100; windows++ {
+		c.adapt(windowLaunches*launch, windowLaunches*2*time.Millisecond)
+	}
+	if windows < 10 || windows == 100 {
+		t.Errorf("after %d windows of a slower device: launches of %d", windows, c.nonces.Load())
+	}
+}
+
+// TestWindowsHaveNoGap measures rows of full launches alone, from the first that
+// follows another.
+func TestWindowsHaveNoGap(t *testing.T) {
+	p := &pass{scanner: &scanner{budget: time.Millisecond}}
+	p.nonces.Store(1000 * group)
+	now := time.Unix(1_000_000, 0)
+	land := func(n int, full bool, after time.Duration) {
+		now = now.Add(after)
+		p.measure(&flight{n: n, full: full}, now)
+	}
+	land(1000, true, time.Hour)
+	land(1000, true, time.Second)
+	land(10, false, time.Second)
+	land(1000, true, time.Hour)
+	for range windowLaunches - 1 {
+		land(1000*group, true, 2*time.Millisecond)
+	}
+	if got := p.nonces.Load(); got != 1000*group {
+		t.Errorf("launches of %d before the window is whole", got)
+	}
+	land(1000*group, true, 2*time.Millisecond)
+	if got := p.nonces.Load(); got != 500*group {
+		t.Errorf("launches of %d after one of %d took twice as long as it should, want %d", got, 1000*group, 500*group)
 	}
 }
 
