@@ -20,10 +20,11 @@ const (
 )
 
 // barColours are those of the kinds: readable on white and on a dark page.
-var barColours = map[string]string{KindKernel: "#2f7ed8", KindRival: "#d9822b", KindBaseline: "#8a8f98"}
+var barColours = map[string]string{KindKernel: "#2f7ed8", KindDevice: "#3a9d5d", KindRival: "#d9822b", KindBaseline: "#8a8f98"}
 
 // WriteChart draws the rates of one thread as an SVG: each kernel with the number
-// of versions that suits it best, other miners, and the baselines, fastest first.
+// of versions that suits it best, other miners, and the baselines, fastest first. A
+// device is drawn as a whole.
 // It writes nothing where rows have no such rate.
 func WriteChart(w io.Writer, title string, rows []Row) error {
 	bars := chartRows(rows)
@@ -54,6 +55,8 @@ func (r *Row) label() string {
 	switch {
 	case r.Kind == KindKernel && r.Versions > 1:
 		return fmt.Sprintf("%s, %d versions", r.Name, r.Versions)
+	case r.Kind == KindDevice:
+		return fmt.Sprintf("%s, %d version(s)", r.Name, r.Versions)
 	case r.Kind == KindRival:
 		return r.Name + " (another miner)"
 	case r.Kind == KindBaseline:
@@ -65,7 +68,7 @@ func (r *Row) label() string {
 // chartRows returns the rows of one thread, each name once, with its best rate.
 func chartRows(rows []Row) (bars []Row) {
 	for _, r := range rows {
-		if r.Threads != 1 || barColours[r.Kind] == "" {
+		if r.Threads != 1 && r.Kind != KindDevice || barColours[r.Kind] == "" {
 			continue
 		}
 		same := slices.IndexFunc(bars, func(b Row) bool { return b.Kind == r.Kind && b.Name == r.Name })

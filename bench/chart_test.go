@@ -15,6 +15,8 @@ func TestWriteChart(t *testing.T) {
 		{Kind: KindKernel, Name: "a<b", Threads: 1, Versions: 1, MHS: 40},
 		{Kind: KindKernel, Name: "a<b", Threads: 2, Versions: 16, MHS: 99},
 		{Kind: KindRival, Name: "minerd", Threads: 1, MHS: 100},
+		{Kind: KindDevice, Name: "H200", Versions: 2, MHS: 25},
+		{Kind: KindDevice, Name: "H200", Versions: 1, MHS: 20},
 		{Kind: KindLive, Name: "a<b", Threads: 1, MHS: 49},
 	}
 	var out bytes.Buffer
@@ -43,10 +45,10 @@ func TestWriteChart(t *testing.T) {
 			}
 		}
 	}
-	if got, want := strings.Join(texts, "|"), "MH/s & more|MH/s & more|minerd (another miner)|100.0 MH/s|a<b, 16 versions|50.0 MH/s"; got != want {
+	if got, want := strings.Join(texts, "|"), "MH/s & more|MH/s & more|minerd (another miner)|100.0 MH/s|a<b, 16 versions|50.0 MH/s|H200, 2 version(s)|25.0 MH/s"; got != want {
 		t.Errorf("texts %q, want %q", got, want)
 	}
-	if got, want := strings.Join(widths, " "), "760 420.0 210.0"; got != want {
+	if got, want := strings.Join(widths, " "), "760 420.0 210.0 105.0"; got != want {
 		t.Errorf("widths %q, want %q: the background, and bars as the rates", got, want)
 	}
 

@@ -11,6 +11,7 @@ import (
 // Kinds of rows.
 const (
 	KindKernel   = "kernel"   // a kernel of package hashing
+	KindDevice   = "device"   // a graphics card or the like
 	KindBaseline = "baseline" // a library, used as anybody would
 	KindRival    = "rival"    // another miner on PATH
 	KindLive     = "live"     // a worker on a running job, by its own count
@@ -90,7 +91,7 @@ func WriteTable(w io.Writer, rows []Row) error {
 			rest = append(rest, line)
 		}
 		if r.MHS > 0 {
-			fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%.2f\t%.2f\t%.2f\t%s\t%s\t%s\t\n", r.Kind, r.Name, r.Threads, orBlank("%.0f", float64(r.Versions)),
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%.2f\t%.2f\t%.2f\t%s\t%s\t%s\t\n", r.Kind, r.Name, orBlank("%.0f", float64(r.Threads)), orBlank("%.0f", float64(r.Versions)),
 				r.MHS, r.MinMHS, r.MaxMHS, orBlank("%.1f", r.Cycles), orBlank("%.0f %%", 100*r.OfLimit), orBlank("%.2f", r.Scaling))
 		}
 	}

@@ -16,6 +16,7 @@ type part struct {
 func parts() []part {
 	return []part{
 		{"kernels", 9, Hashing},
+		{"devices", 4, Devices},
 		{"rivals", 15, Rivals},
 		{"live", 6, Live},
 		{"cancel", 4, Cancel},
@@ -33,7 +34,7 @@ func Parts() []string {
 }
 
 // Run measures the parts that are named, all for none: what kernels and libraries
-// do, what a worker makes of its kernel on a running job, how long a solution
+// do, what devices do, what a worker makes of its kernel on a running job, how long a solution
 // takes to stop it, how many leases a coordinator grants. It returns the rows it
 // has when something ends it early.
 func Run(ctx context.Context, o Options, names ...string) ([]Row, error) {

@@ -25,7 +25,7 @@ func newBench(s *shell) *cobra.Command {
 		Use:   "bench",
 		Short: "Measure this machine",
 		Long: "Measure every kernel of this machine by threads, beside plain libraries and beside\n" +
-			"other miners that are on PATH; what a worker makes of its kernel on a running job;\n" +
+			"other miners that are on PATH; every graphics card and other device; what a worker makes of its kernel on a running job;\n" +
 			"how long a solution takes to stop it; how many leases a coordinator grants. Nothing\n" +
 			"else should run meanwhile.",
 		Args: exactArgs(0),

@@ -99,21 +99,16 @@ func wantedDevices(all []gpu.Info, which string) ([]gpu.Info, error) {
 	return wanted, nil
 }
 
-// findWithin bounds how long drivers are waited for.
-const findWithin = 20 * time.Second
-
-// findDevices is [gpu.Find], except that a driver that hangs holds nobody.
+// findDevices lists the devices of this machine.
 func findDevices(ctx context.Context) (gpu.Listing, error) {
-	found := make(chan gpu.Listing, 1)
-	go func() { found <- gpu.Find() }() // which nothing interrupts
-	select {
-	case listing := <-found:
-		return listing, nil
-	case <-ctx.Done():
-		return gpu.Listing{}, fmt.Errorf("%w while looking for devices", errInterrupted)
-	case <-time.After(findWithin):
-		return gpu.Listing{}, withHint(errors.New("looking for devices: a driver does not answer"), "--gpu none mines with the CPU's cores")
+	listing, err := gpu.FindContext(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return listing, fmt.Errorf("%w while looking for devices", errInterrupted)
+	case err != nil:
+		return listing, withHint(err, "--gpu none mines with the CPU's cores")
 	}
+	return listing, nil
 }
 
 // deviceLabel is a device's name, with its number where another has the same.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
@@ -31,6 +32,9 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.Cd)
 			env.Setenv("XDG_CONFIG_HOME", env.Cd+"/xdg")
+			if cache, err := os.UserCacheDir(); err == nil { // what PoCL has compiled for other tests
+				env.Setenv("POCL_CACHE_DIR", filepath.Join(cache, "pocl", "kcache"))
+			}
 			env.Setenv("PORT", freePort(t))
 			env.Setenv("OTHER_PORT", freePort(t))
 			env.Setenv("BLOCKS", realBlocks(t))

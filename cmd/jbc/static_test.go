@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"debug/elf"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,10 +41,35 @@ func TestNoGPUIsStatic(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root may make a directory the root")
 	}
-	devices := exec.Command("/jbc", "devices")
-	devices.Dir, devices.Env = "/", []string{}
-	devices.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
-	if out, err := devices.CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "this build of jbc can't use devices") {
+	inside := func(args ...string) *exec.Cmd {
+		cmd := exec.Command("/jbc", args...)
+		cmd.Dir, cmd.Env = "/", []string{}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
+		return cmd
+	}
+	if out, err := inside("devices").CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "this build of jbc can't use devices") {
 		t.Errorf("in an empty root: %v: %s", err, out)
+	}
+
+	// A worker starts there, looks for its server in vain, and ends when told.
+	worker := inside("worker", "--gpu", "all", "--threads", "1", "--nats", "nats://"+net.JoinHostPort("127.0.0.1", freePort(t)))
+	said, err := worker.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := worker.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer worker.Process.Kill() // nothing to do where it has ended
+	var log []string
+	for lines := bufio.NewScanner(said); lines.Scan(); {
+		log = append(log, lines.Text())
+		if strings.Contains(lines.Text(), "msg=measured") {
+			_ = worker.Process.Signal(syscall.SIGINT)
+		}
+	}
+	err = worker.Wait()
+	if all := strings.Join(log, "\n"); err != nil || !strings.Contains(all, "msg=measured") || !strings.Contains(all, "no device to mine with") {
+		t.Errorf("a worker in an empty root: %v:\n%s", err, all)
 	}
 }

@@ -22,6 +22,30 @@ func TestStatusIsHarmless(t *testing.T) {
 	}
 }
 
+// TestStatusShowsDevices has a line for each, and none where there are none.
+func TestStatusShowsDevices(t *testing.T) {
+	var out strings.Builder
+	s := &shell{out: &out}
+	st := &protocol.Status{Workers: []protocol.WorkerStatus{{Name: "w1", Threads: 2}, {Name: "w2", Devices: []protocol.Device{
+		{Name: "NVIDIA H200", State: "mining", RateHS: 7.25e9, Shares: 12}, {Name: "gfx\x1b[2J", State: "failed\n"},
+	}}}}
+	if err := s.printStatus(st, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	const want = "\n" +
+		"DEVICE       WORKER  STATE    RATE       SHARES\n" +
+		"NVIDIA H200  w2      mining   7.25 GH/s  12\n" +
+		"gfx?[2J      w2      failed?  0 H/s      0\n"
+	if !strings.HasSuffix(out.String(), want) {
+		t.Errorf("no %q in:\n%s", want, out.String())
+	}
+	out.Reset()
+	st.Workers = st.Workers[:1]
+	if err := s.printStatus(st, time.Now()); err != nil || strings.Contains(out.String(), "DEVICE") {
+		t.Errorf("%v:\n%s", err, out.String())
+	}
+}
+
 // TestStatusShowsTheRace tells what became of the blocks and who else there is, in
 // words that no coordinator chose.
 func TestStatusShowsTheRace(t *testing.T) {
