@@ -249,6 +249,22 @@ func TestWhenAFailedDeviceIsTriedAgain(t *testing.T) {
 	}
 }
 
+// TestADriverThatCompilesForEver is given up.
+func TestADriverThatCompilesForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one := &feeder{dispenser: newDispenser(), finds: newFinds(), log: slog.New(slog.DiscardHandler)}
+		one.source = DeviceSource{Name: "card", Open: func(ctx context.Context, _ int) (Device, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}}
+		begin := time.Now()
+		worked, err := one.mine(t.Context(), usualRolls)
+		if took := time.Since(begin); worked != 0 || took != openWithin || err == nil || err.Error() != "it was not ready within 2m0s" {
+			t.Errorf("after %s: worked %s, %v", took, worked, err)
+		}
+	})
+}
+
 // TestABrokenDeviceIsLeftOut passes the minutes that it takes.
 func TestABrokenDeviceIsLeftOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

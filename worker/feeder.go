@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -29,6 +30,9 @@ const (
 	maxFailures = 10
 	// soundAfter is how long a device has to work for earlier failures to be forgotten.
 	soundAfter = time.Minute
+	// openWithin bounds how long a device may take to become ready: some drivers compile
+	// for half a minute.
+	openWithin = 2 * time.Minute
 	// devicesWithin bounds how long the end of a worker waits for its devices.
 	devicesWithin = 400 * time.Millisecond
 )
@@ -99,7 +103,7 @@ func (f *feeder) run(ctx context.Context) {
 // the device worked, and no error once the dispenser is closed.
 func (f *feeder) mine(ctx context.Context, rolls int) (worked time.Duration, err error) {
 	f.become(DeviceOpening, nil)
-	d, err := f.source.Open(ctx, rolls)
+	d, err := f.open(ctx, rolls)
 	if err != nil {
 		return 0, err
 	}
@@ -121,6 +125,17 @@ func (f *feeder) mine(ctx context.Context, rolls int) (worked time.Duration, err
 	m := miner{device: &card{device: d, rolls: rolls, hashes: &f.hashes}, dispenser: f.dispenser, finds: f.finds, by: f.by}
 	err = m.run()
 	return time.Since(begin), err
+}
+
+// open opens the device, whose driver may hang.
+func (f *feeder) open(ctx context.Context, rolls int) (Device, error) {
+	opening, cancel := context.WithTimeout(ctx, openWithin)
+	defer cancel()
+	d, err := f.source.Open(opening, rolls)
+	if err != nil && errors.Is(opening.Err(), context.DeadlineExceeded) {
+		return nil, fmt.Errorf("it was not ready within %s", openWithin)
+	}
+	return d, err
 }
 
 func (f *feeder) become(state DeviceState, err error) {

@@ -51,6 +51,10 @@ func (f *gpuFlags) find(ctx context.Context, log *slog.Logger) ([]gpu.Info, erro
 		return nil, nil
 	}
 	listing, err := findDevices(ctx)
+	if errors.Is(err, gpu.ErrHung) && (f.which == "" || f.which == allGPUs) {
+		log.Warn("mining without devices", "err", err)
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}

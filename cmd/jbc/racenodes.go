@@ -90,7 +90,7 @@ func raceName(i int) string { return "node" + strconv.Itoa(i+1) }
 func (r *raceNodes) args(i int) []string {
 	args := []string{
 		"coordinator", "--config", os.DevNull, "--name", raceName(i), "--network", r.flags.network,
-		"--data-dir", filepath.Join(r.dir, raceName(i)), "--mine", "--threads", strconv.Itoa(r.flags.threads),
+		"--data-dir", filepath.Join(r.dir, raceName(i)), "--mine", "--gpu", noGPUs, "--threads", strconv.Itoa(r.flags.threads),
 		"--listen", raceHost(r.ports[i]), "--mesh", raceHost(r.ports[r.flags.nodes+i]),
 	}
 	if i > 0 { // of whom the others hear from the first

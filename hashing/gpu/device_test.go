@@ -1,7 +1,6 @@
 package gpu
 
 import (
-	"context"
 	"errors"
 	"testing"
 	"time"
@@ -11,11 +10,11 @@ import (
 
 // openFake opens a device whose launcher is f, which computes for the search that
 // [scanner.test] makes.
-func openFake(t *testing.T, ctx context.Context, f *fake) *Device {
+func openFake(t *testing.T, f *fake) *Device {
 	t.Helper()
 	s := hashing.NewSearch(hashing.Header{}, []uint32{0x20000000}, hashing.TargetForHashes(16))
 	f.search, f.versions = &s, 1
-	d, err := Open(ctx, Info{Name: "fake", opener: f}, Options{Versions: 1})
+	d, err := Open(t.Context(), Info{Name: "fake", opener: f}, Options{Versions: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +25,7 @@ func openFake(t *testing.T, ctx context.Context, f *fake) *Device {
 // TestDeviceHangs has the driver keep a launch until the end of the test.
 func TestDeviceHangs(t *testing.T) {
 	f := &fake{}
-	d := openFake(t, t.Context(), f)
+	d := openFake(t, f)
 	d.patience = 80 * time.Millisecond
 	answer := make(chan struct{})
 	f.spoil = func([]candidate) ([]candidate, bool, error) {
@@ -61,7 +60,7 @@ func TestDeviceHangs(t *testing.T) {
 // together far more.
 func TestSlowIsNotHung(t *testing.T) {
 	f := &fake{}
-	d := openFake(t, t.Context(), f)
+	d := openFake(t, f)
 	d.patience = 400 * time.Millisecond
 	f.spoil = func([]candidate) ([]candidate, bool, error) {
 		time.Sleep(d.patience / 8)
@@ -79,7 +78,7 @@ func TestSlowIsNotHung(t *testing.T) {
 func TestErrorIsTheLastOfADevice(t *testing.T) {
 	lost := errors.New("it fell off the bus")
 	f := &fake{}
-	d := openFake(t, t.Context(), f)
+	d := openFake(t, f)
 	f.spoil = func([]candidate) ([]candidate, bool, error) { return nil, false, lost }
 	for range 2 {
 		if done, found, err := d.Scan(t.Context(), f.search, 0, 1000, make([]hashing.Hit, 1)); !errors.Is(err, lost) || done != 0 || found != 0 {

@@ -314,7 +314,7 @@ func TestDeviceIsShared(t *testing.T) {
 }
 
 // opens opens a device with another program.
-func opens(t *testing.T, ctx context.Context, info Info, opts Options, source string) (*Device, error) {
+func opens(ctx context.Context, t *testing.T, info Info, opts Options, source string) (*Device, error) {
 	t.Helper()
 	h, ok := info.opener.(handle)
 	if !ok {
@@ -326,7 +326,7 @@ func opens(t *testing.T, ctx context.Context, info Info, opts Options, source st
 
 func TestProgramThatDoesNotBuild(t *testing.T) {
 	info := anyInfo(t)
-	d, err := opens(t, t.Context(), info, Options{}, "__kernel void scan( { nonsense }")
+	d, err := opens(t.Context(), t, info, Options{}, "__kernel void scan( { nonsense }")
 	var build *BuildError
 	if d != nil || !errors.As(err, &build) || build.Log == "" || !strings.Contains(err.Error(), info.Name) {
 		t.Fatalf("device %v, error %v", d, err)
@@ -338,11 +338,11 @@ func TestProgramThatDoesNotBuild(t *testing.T) {
 
 	// One that builds, and computes something else.
 	wrong := strings.Replace(program, "0xd807aa98", "0xd807aa99", 1)
-	if d, err := opens(t, t.Context(), info, Options{Versions: 1}, wrong); d != nil || !errors.Is(err, ErrWrong) {
+	if d, err := opens(t.Context(), t, info, Options{Versions: 1}, wrong); d != nil || !errors.Is(err, ErrWrong) {
 		t.Errorf("another constant: device %v, error %v, want %v", d, err, ErrWrong)
 	}
 	// One without the kernel.
-	if d, err := opens(t, t.Context(), info, Options{Versions: 1}, "__kernel void other(void) {}"); d != nil || err == nil {
+	if d, err := opens(t.Context(), t, info, Options{Versions: 1}, "__kernel void other(void) {}"); d != nil || err == nil {
 		t.Errorf("another kernel: device %v, error %v", d, err)
 	}
 }
@@ -363,7 +363,7 @@ func TestOpenGivesUp(t *testing.T) {
 	time.AfterFunc(10*time.Millisecond, cancel)
 	source := fmt.Sprintf("#define RUN %d\n%s\n__constant uint run = RUN;\n", time.Now().UnixNano()%1_000_000_000, program)
 	begin := time.Now()
-	d, err := opens(t, ctx, info, Options{Versions: 8}, source)
+	d, err := opens(ctx, t, info, Options{Versions: 8}, source)
 	if d != nil || !errors.Is(err, context.Canceled) {
 		t.Fatalf("device %v, error %v", d, err)
 	}
