@@ -130,7 +130,9 @@ func (w *Worker) Run(ctx context.Context) error {
 		return fmt.Errorf("worker: %w", err)
 	}
 	defer s.close()
-	s.log.Info("measured", "kernel", w.cfg.Kernel.Name, "threads", w.cfg.Threads, "rate", Rate(speed.rate))
+	if w.cfg.Threads > 0 {
+		s.log.Info("measured", "kernel", w.cfg.Kernel.Name, "threads", w.cfg.Threads, "rate", Rate(speed.rate))
+	}
 
 	var threads sync.WaitGroup
 	for range w.cfg.Threads {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"sync"
@@ -158,7 +159,7 @@ func (d *Device) Versions() int { return d.scanner.versions }
 func (d *Device) Nonces(versions int, long time.Duration) int {
 	launches := (versions + d.scanner.versions - 1) / d.scanner.versions
 	n := float64(d.scanner.nonces.Load()) * float64(long) / float64(d.scanner.budget) / float64(max(launches, 1))
-	return int(min(max(n, 1), 1<<32))
+	return int(min(max(n, 1), math.MaxInt32))
 }
 
 // Close waits for a scan and gives back what the device holds. Closing it again, or

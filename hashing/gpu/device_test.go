@@ -2,6 +2,7 @@ package gpu
 
 import (
 	"errors"
+	"math"
 	"testing"
 	"time"
 
@@ -102,7 +103,7 @@ func TestNoncesOfATime(t *testing.T) {
 		{5, time.Millisecond, 500},
 		{16, 100 * time.Millisecond, 25000},
 		{16, time.Nanosecond, 1},
-		{4, 1000 * time.Hour, 1 << 32},
+		{4, 1000 * time.Hour, math.MaxInt32},
 	}
 	for _, test := range tests {
 		if got := d.Nonces(test.versions, test.long); got != test.want {
