@@ -16,7 +16,7 @@ BENCHFLAGS ?=
 
 LDFLAGS = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
-.PHONY: help build test check format vet lint tidy generate cross bench bench-chain fuzz mutate soak smoke clean
+.PHONY: help build test check format vet lint tidy generate ptx cross bench bench-chain fuzz mutate soak smoke clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ tidy: ## fail if go.mod or go.sum is not tidy
 
 generate: ## write the assembly of package hashing again (make test compares it)
 	cd hashing/_asm && $(GO) run .
+
+ptx: ## compile hashing/gpu/kernel.cl for CUDA again (needs clang-19; make test compares it)
+	$(GO) test -count=1 -run '^TestPTXIsUpToDate$$' ./hashing/gpu -update
 
 cross: ## test package hashing as other CPUs, under qemu-user, and build it for more
 	GO=$(GO) .ci/cross

@@ -20,6 +20,16 @@ typedef uint4 words;
 typedef uint8 words;
 #endif
 
+// What OpenCL brings along, or what clang has in its place where it compiles this for
+// CUDA, which has no such library.
+#ifdef PTX
+#define ITEM() (__nvvm_read_ptx_sreg_ctaid_x() * GROUP + __nvvm_read_ptx_sreg_tid_x())
+#define COUNT_UP(p) __sync_fetch_and_add((p), 1)
+#else
+#define ITEM() ((uint)get_global_id(0))
+#define COUNT_UP(p) atomic_inc(p)
+#endif
+
 __constant uint K[64] = {
 	0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
 	0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
@@ -123,7 +133,7 @@ static inline uint top_word(uint w0, uint w1, uint w2, uint w3, uint w4, uint w5
 // then nonce and version of each.
 static inline void report(__global uint *found, uint nonce, uint version)
 {
-	const uint at = atomic_inc(&found[0]);
+	const uint at = COUNT_UP(&found[0]);
 	if (at < CAPACITY) {
 		found[2 + 2 * at] = nonce;
 		found[3 + 2 * at] = version;
@@ -153,7 +163,7 @@ void scan(
 	const uint first, const uint count, const uint top,
 	__global uint *found)
 {
-	const uint item = (uint)get_global_id(0);
+	const uint item = ITEM();
 	if (item >= count)
 		return;
 	const uint nonce = first + item;
