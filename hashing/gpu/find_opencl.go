@@ -28,29 +28,16 @@ const (
 	anyDevice = 0xffffffff
 )
 
-// Find lists the devices of this machine. It loads the OpenCL library and every driver
-// that this knows, which can take a second.
-func Find() Listing { return find(libraryNames) }
-
-// find is Find with the names of the library to look for.
-func find(names []string) Listing {
-	listing := Listing{Closed: closedFiles()}
-	before := readSignals()
-	var cl *opencl
-	before.guard(func() {
-		var err error
-		if cl, err = loadOpenCL(names); err != nil {
-			listing.Detail = text([]byte(err.Error()))
-			return
-		}
-		cl.signals = before
-		listing.Devices, err = cl.list()
-		if err != nil {
-			listing.Detail = err.Error()
-		}
-	})
-	listing.conclude(cl != nil)
-	return listing
+// findOpenCL lists the devices of every driver that OpenCL's loader knows, given what
+// signals did before.
+func findOpenCL(names []string, before *signals) finding {
+	cl, err := loadOpenCL(names)
+	if err != nil {
+		return finding{err: err}
+	}
+	cl.signals = before
+	devices, err := cl.list()
+	return finding{loaded: true, devices: devices, err: err}
 }
 
 // list asks every platform for its devices. One that fails hides no other.
@@ -58,7 +45,7 @@ func (cl *opencl) list() ([]Info, error) {
 	var count uint32
 	code := cl.getPlatformIDs(0, nil, &count)
 	if code == platformNotFound || code == 0 && count == 0 {
-		return nil, errors.New("no driver")
+		return nil, errors.New("no OpenCL driver")
 	}
 	if err := failed("clGetPlatformIDs", code); err != nil {
 		return nil, err
@@ -79,7 +66,7 @@ func (cl *opencl) list() ([]Info, error) {
 		}
 		for _, device := range devices {
 			if info := cl.info(device); info.Name != "" {
-				info.Index, info.Platform = len(infos), name
+				info.Platform = name
 				infos = append(infos, info)
 			}
 		}
@@ -117,7 +104,7 @@ func (cl *opencl) info(device object) Info {
 		return Info{}
 	}
 	return Info{
-		Name: text(get(deviceName)), Vendor: text(get(deviceVendor)), Driver: text(get(driverVersion)),
+		Backend: OpenCL, Name: text(get(deviceName)), Vendor: text(get(deviceVendor)), Driver: text(get(driverVersion)),
 		Kind: kindOf(number(deviceType)), Memory: number(deviceMemory), Units: int(number(deviceUnits)),
 		opener: handle{cl, device},
 	}

@@ -1,13 +1,23 @@
 package gpu
 
+import (
+	"errors"
+	"slices"
+	"strings"
+)
+
 // Info describes a device.
 type Info struct {
 	// Index is its place in the listing that it comes from.
-	Index int
+	Index   int
+	Backend Backend
 	// Name, Vendor and Driver are what its driver says of it, Platform is the OpenCL
-	// implementation that offers it.
+	// implementation that offers it, or the versions of CUDA and of the card. Driver is
+	// empty where nothing tells.
 	Name, Vendor, Driver, Platform string
-	Kind                           Kind
+	// Address is its place on the PCI bus. OpenCL does not tell.
+	Address string
+	Kind    Kind
 	// Memory is the device's own, in bytes.
 	Memory uint64
 	// Units is how many compute units it has.
@@ -15,6 +25,15 @@ type Info struct {
 
 	opener opener
 }
+
+// Backend is the library by which a device is used.
+type Backend string
+
+// The back ends.
+const (
+	CUDA   Backend = "CUDA"
+	OpenCL Backend = "OpenCL"
+)
 
 // Kind is what sort of a processor a device is.
 type Kind string
@@ -47,8 +66,7 @@ type Listing struct {
 	// Closed are the device files that there are and that this process may not
 	// open. There can be some beside devices that were found.
 	Closed []string
-	// Detail is what the loader or the driver said where there is no device; it may be
-	// empty.
+	// Detail is one line of what loaders and drivers said that failed; it may be empty.
 	Detail string
 }
 
@@ -61,9 +79,9 @@ func (l *Listing) Why() string {
 	case NotBuilt:
 		why = "this build of jbc can't use devices"
 	case NoLibrary:
-		why = "no OpenCL library on this machine"
+		why = "no OpenCL library and no CUDA driver on this machine"
 	case NoDevice:
-		why = "no OpenCL device on this machine"
+		why = "no OpenCL or CUDA device on this machine"
 	case NoPermission:
 		why = "no permission to use " + l.Closed[0]
 	}
@@ -73,9 +91,35 @@ func (l *Listing) Why() string {
 	return why
 }
 
-// conclude sets the state of a listing whose other fields are set. loaded says whether
-// there was a library.
-func (l *Listing) conclude(loaded bool) {
+// finding is what one back end has to say.
+type finding struct {
+	loaded  bool // there is a library
+	devices []Info
+	err     error // what failed; there can be devices beside it
+}
+
+// merge makes a listing of what the back ends found. A card that both of them offer is
+// listed once, by CUDA: its name is the same, since its driver is.
+func merge(closed []string, cuda, openCL finding) Listing {
+	l := Listing{Closed: closed, Devices: slices.Clone(cuda.devices)}
+	for _, d := range openCL.devices {
+		if !slices.ContainsFunc(cuda.devices, func(c Info) bool { return c.Name == d.Name }) {
+			l.Devices = append(l.Devices, d)
+		}
+	}
+	for i := range l.Devices {
+		l.Devices[i].Index = i
+	}
+	loaded := cuda.loaded || openCL.loaded
+	var said []error
+	for _, f := range []finding{openCL, cuda} {
+		if f.loaded == loaded { // that a library is missing says nothing if another is there
+			said = append(said, f.err)
+		}
+	}
+	if err := errors.Join(said...); err != nil {
+		l.Detail = strings.ReplaceAll(err.Error(), "\n", "; ")
+	}
 	switch {
 	case len(l.Devices) > 0:
 		l.State = Found
@@ -86,4 +130,5 @@ func (l *Listing) conclude(loaded bool) {
 	default:
 		l.State = NoDevice
 	}
+	return l
 }

@@ -380,15 +380,16 @@ func TestOpenGivesUp(t *testing.T) {
 }
 
 func TestNoLibrary(t *testing.T) {
-	listing := find([]string{"libnobody-has-this.so.1", "libnor-this.so"})
+	nobodyHas := []string{"libnobody-has-this.so.1", "libnor-this.so"}
+	listing := find(nobodyHas, nobodyHas)
 	if listing.State != NoLibrary || len(listing.Devices) != 0 || !strings.Contains(listing.Why(), "libnobody-has-this.so.1") {
 		t.Errorf("%+v: %q", listing, listing.Why())
 	}
-	if _, err := loadOpenCL(libraryNames); err != nil {
+	if _, err := loadOpenCL(openCLNames); err != nil {
 		t.Skip("the next fact needs the OpenCL library")
 	}
-	if listing := find(append([]string{"libnobody-has-this.so.1"}, libraryNames...)); listing.State == NoLibrary {
-		t.Errorf("the second name was not tried: %q", listing.Why())
+	if listing := find(nobodyHas, append(nobodyHas, openCLNames...)); listing.State == NoLibrary {
+		t.Errorf("the third name was not tried: %q", listing.Why())
 	}
 }
 
@@ -405,7 +406,7 @@ func TestNoDriver(t *testing.T) {
 	cmd := exec.Command(os.Args[0], "-test.run", "^TestNoDriver$")
 	cmd.Env = append(os.Environ(), "JBC_TEST_NO_DRIVER=1", "OCL_ICD_VENDORS="+t.TempDir()+"/none", "OCL_ICD_FILENAMES=")
 	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "state no-device\nwhy no OpenCL device on this machine (no driver)\n") {
+	if err != nil || !strings.Contains(string(out), "state no-device\nwhy no OpenCL or CUDA device on this machine (no OpenCL driver") {
 		t.Errorf("%v: %s", err, out)
 	}
 }

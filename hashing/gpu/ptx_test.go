@@ -78,6 +78,3 @@ func skipPTX(t *testing.T, why string) {
 	}
 	t.Skip(why)
 }
-
-// ptxName is the file of a program for so many versions at once.
-func ptxName(versions int) string { return fmt.Sprintf("kernel%d.ptx", versions) }

@@ -373,29 +373,3 @@ func TestOptions(t *testing.T) {
 		}
 	}
 }
-
-func TestWhyThereIsNone(t *testing.T) {
-	tests := []struct {
-		name    string
-		listing Listing
-		loaded  bool
-		want    State
-		why     string
-	}{
-		{"a device", Listing{Devices: []Info{{}}, Closed: []string{"/dev/kfd"}}, true, Found, ""},
-		{"no library", Listing{Detail: "libOpenCL.so.1: no such file"}, false, NoLibrary, "no OpenCL library on this machine (libOpenCL.so.1: no such file)"},
-		{"no library, and no permission either", Listing{Closed: []string{"/dev/kfd"}}, false, NoLibrary, "no OpenCL library on this machine"},
-		{"no device", Listing{Detail: "no driver"}, true, NoDevice, "no OpenCL device on this machine (no driver)"},
-		{"no permission", Listing{Closed: []string{"/dev/kfd", "/dev/dri/renderD128"}}, true, NoPermission, "no permission to use /dev/kfd"},
-	}
-	for _, test := range tests {
-		test.listing.conclude(test.loaded)
-		if got := test.listing.Why(); test.listing.State != test.want || got != test.why {
-			t.Errorf("%s: %s, %q; want %s, %q", test.name, test.listing.State, got, test.want, test.why)
-		}
-	}
-	not := Listing{State: NotBuilt}
-	if got := not.Why(); got != "this build of jbc can't use devices" {
-		t.Errorf("not built: %q", got)
-	}
-}

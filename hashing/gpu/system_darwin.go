@@ -2,8 +2,13 @@
 
 package gpu
 
-// libraryNames are where macOS has its OpenCL.
-var libraryNames = []string{"/System/Library/Frameworks/OpenCL.framework/OpenCL"}
+// openCLNames are where macOS has its OpenCL.
+var openCLNames = []string{"/System/Library/Frameworks/OpenCL.framework/OpenCL"}
+
+// cudaNames are none: there is no CUDA for macOS.
+var cudaNames []string
+
+func findCUDA([]string, *signals) finding { return finding{} }
 
 // closedFiles returns none: macOS has no device files for this.
 func closedFiles() []string { return nil }

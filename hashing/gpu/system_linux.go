@@ -9,11 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// libraryNames are what the loader of OpenCL is called.
-var libraryNames = []string{"libOpenCL.so.1", "libOpenCL.so"}
+// openCLNames are what the loader of OpenCL is called.
+var openCLNames = []string{"libOpenCL.so.1", "libOpenCL.so"}
 
 // deviceFiles are how drivers get at their devices.
-var deviceFiles = []string{"/dev/nvidiactl", "/dev/nvidia[0-9]*", "/dev/kfd", "/dev/dri/renderD*"}
+var deviceFiles = []string{"/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia[0-9]*", "/dev/kfd", "/dev/dri/renderD*"}
 
 // closedFiles returns the device files that this process may not use.
 func closedFiles() []string { return closedAmong(deviceFiles, access) }
