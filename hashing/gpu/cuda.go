@@ -36,19 +36,20 @@ type cuda struct {
 	moduleGetFunction func(function *object, module object, name *byte) result
 	moduleUnload      func(module object) result
 
-	memAlloc         func(address *uint64, size uintptr) result
-	memFree          func(address uint64) result
-	memHostAlloc     func(memory *unsafe.Pointer, size uintptr, flags uint32) result
-	memFreeHost      func(memory unsafe.Pointer) result
-	memsetD32Async   func(address uint64, value uint32, n uintptr, stream object) result
-	memcpyDtoHAsync  func(to unsafe.Pointer, from uint64, size uintptr, stream object) result
-	launchKernel     func(function object, gridX, gridY, gridZ, blockX, blockY, blockZ, shared uint32, stream object, arguments *unsafe.Pointer, extra *uintptr) result
-	streamCreate     func(stream *object, flags uint32) result
-	streamDestroy    func(stream object) result
-	eventCreate      func(event *object, flags uint32) result
-	eventRecord      func(event, stream object) result
-	eventSynchronize func(event object) result
-	eventDestroy     func(event object) result
+	memAlloc          func(address *uint64, size uintptr) result
+	memFree           func(address uint64) result
+	memHostAlloc      func(memory *unsafe.Pointer, size uintptr, flags uint32) result
+	memFreeHost       func(memory unsafe.Pointer) result
+	memsetD32Async    func(address uint64, value uint32, n uintptr, stream object) result
+	memcpyDtoHAsync   func(to unsafe.Pointer, from uint64, size uintptr, stream object) result
+	launchKernel      func(function object, gridX, gridY, gridZ, blockX, blockY, blockZ, shared uint32, stream object, arguments *unsafe.Pointer, extra *uintptr) result
+	streamCreate      func(stream *object, flags uint32) result
+	streamSynchronize func(stream object) result
+	streamDestroy     func(stream object) result
+	eventCreate       func(event *object, flags uint32) result
+	eventRecord       func(event, stream object) result
+	eventSynchronize  func(event object) result
+	eventDestroy      func(event object) result
 }
 
 // result is a CUresult.
@@ -145,6 +146,7 @@ func (cu *cuda) symbols() map[string]any {
 		"cuMemcpyDtoHAsync_v2":          &cu.memcpyDtoHAsync,
 		"cuLaunchKernel":                &cu.launchKernel,
 		"cuStreamCreate":                &cu.streamCreate,
+		"cuStreamSynchronize":           &cu.streamSynchronize,
 		"cuStreamDestroy_v2":            &cu.streamDestroy,
 		"cuEventCreate":                 &cu.eventCreate,
 		"cuEventRecord":                 &cu.eventRecord,

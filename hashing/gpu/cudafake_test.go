@@ -26,14 +26,16 @@ type fakeDriver struct {
 
 // What objects are.
 type (
-	fakeModule   struct{ program *ptxProgram }
-	fakeFunction struct{ program *ptxProgram }
-	fakeStream   struct{ queued []func() result }
-	fakeEvent    struct{ done func() result }
+	fakeModule struct{ program *ptxProgram }
+	fakeStream struct{ queued []func() result }
+	fakeEvent  struct{ done func() result }
 )
 
-// fakeContext is the only one.
-const fakeContext object = 0xc0
+// There is one context and one function.
+const (
+	fakeContext  object = 0xc0
+	fakeFunction object = 0xf0
+)
 
 // Results of cuda.h.
 const (
@@ -124,11 +126,12 @@ func (f *fakeDriver) driver() *cuda {
 		streamCreate: func(o *object, flags uint32) result {
 			return f.create("cuStreamCreate", o, &fakeStream{}, flags == nonBlocking)
 		},
-		streamDestroy:    func(o object) result { return remove[*fakeStream](f, "cuStreamDestroy", o) },
-		eventCreate:      func(o *object, flags uint32) result { return f.create("cuEventCreate", o, &fakeEvent{}, flags == 3) },
-		eventDestroy:     func(o object) result { return remove[*fakeEvent](f, "cuEventDestroy", o) },
-		eventRecord:      f.record,
-		eventSynchronize: f.synchronize,
+		streamSynchronize: f.finish,
+		streamDestroy:     f.destroyStream,
+		eventCreate:       func(o *object, flags uint32) result { return f.create("cuEventCreate", o, &fakeEvent{}, flags == 3) },
+		eventDestroy:      func(o object) result { return remove[*fakeEvent](f, "cuEventDestroy", o) },
+		eventRecord:       f.record,
+		eventSynchronize:  f.synchronize,
 	}
 }
 
@@ -188,8 +191,7 @@ func (f *fakeDriver) getFunction(function *object, module object, name *byte) re
 	if goString(name) != m.program.name {
 		return nameNotFound
 	}
-	*function = 0xf0
-	f.objects[module] = m
+	*function = fakeFunction
 	return 0
 }
 
@@ -291,7 +293,7 @@ func (f *fakeDriver) launch(function object, gridX, gridY, gridZ, blockX, blockY
 			program = m.program
 		}
 	}
-	if program == nil || function != 0xf0 || gridX < 1 || gridY != 1 || gridZ != 1 || blockX < 1 || blockX > 1024 || blockY != 1 || blockZ != 1 || shared != 0 || extra != nil {
+	if program == nil || function != fakeFunction || gridX < 1 || gridY != 1 || gridZ != 1 || blockX < 1 || blockX > 1024 || blockY != 1 || blockZ != 1 || shared != 0 || extra != nil {
 		return invalidValue
 	}
 	var params []byte
@@ -328,16 +330,42 @@ func (f *fakeDriver) record(event, stream object) result {
 	queued := s.queued
 	s.queued = nil
 	e.done = func() result {
-		for _, do := range queued {
-			if code := do(); code != 0 {
-				f.lost = code
-				return code
-			}
-		}
+		all := queued
 		queued = nil
-		return 0
+		return f.work(all)
 	}
 	return 0
+}
+
+// work does what was queued. What fails is lost for good.
+func (f *fakeDriver) work(queued []func() result) result {
+	for _, do := range queued {
+		if f.lost = do(); f.lost != 0 {
+			break
+		}
+	}
+	return f.lost
+}
+
+func (f *fakeDriver) destroyStream(stream object) result {
+	if s, ok := f.objects[stream].(*fakeStream); ok && len(s.queued) > 0 && f.lost == 0 {
+		f.t.Error("a stream is destroyed before it is done")
+	}
+	return remove[*fakeStream](f, "cuStreamDestroy", stream)
+}
+
+// finish has a stream do what no event was recorded behind.
+func (f *fakeDriver) finish(stream object) result {
+	if code := f.enter("cuStreamSynchronize", true); code != 0 {
+		return code
+	}
+	s, ok := f.objects[stream].(*fakeStream)
+	if !ok {
+		return invalidHandle
+	}
+	queued := s.queued
+	s.queued = nil
+	return f.work(queued)
 }
 
 func (f *fakeDriver) synchronize(event object) result {

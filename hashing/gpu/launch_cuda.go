@@ -241,15 +241,17 @@ func (l *streams) close() error {
 
 // close gives back the parts of a slot, and tells do how that went.
 func (s *stream) close(cu *cuda, do func(call string, code result)) {
-	if s.done != 0 {
-		do("cuEventSynchronize", cu.eventSynchronize(s.done))
-		do("cuEventDestroy", cu.eventDestroy(s.done))
+	if s.stream != 0 {
+		do("cuStreamSynchronize", cu.streamSynchronize(s.stream))
 	}
 	if s.host != nil {
 		do("cuMemFreeHost", cu.memFreeHost(s.host))
 	}
 	if s.buffer != 0 {
 		do("cuMemFree", cu.memFree(s.buffer))
+	}
+	if s.done != 0 {
+		do("cuEventDestroy", cu.eventDestroy(s.done))
 	}
 	if s.stream != 0 {
 		do("cuStreamDestroy", cu.streamDestroy(s.stream))

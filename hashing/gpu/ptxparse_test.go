@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 var (
@@ -29,8 +30,22 @@ type ptxParser struct {
 	labels  map[string]int
 }
 
-// parsePTX reads the one kernel of a file.
+// parsedPTX holds what is the same for every test: a program is only read when it runs.
+var parsedPTX sync.Map
+
+// parsePTX reads the one kernel of a file, once.
 func parsePTX(source string) (*ptxProgram, error) {
+	if known, ok := parsedPTX.Load(source); ok {
+		return known.(*ptxProgram), nil
+	}
+	program, err := parseNewPTX(source)
+	if err == nil {
+		parsedPTX.Store(source, program)
+	}
+	return program, err
+}
+
+func parseNewPTX(source string) (*ptxProgram, error) {
 	p := &ptxParser{
 		program: &ptxProgram{special: map[string]int{}}, params: map[string]ptxParam{},
 		classes: map[byte]struct{ first, count int }{}, numbers: map[uint64]int{}, labels: map[string]int{},
