@@ -25,14 +25,16 @@ type deviceList struct {
 
 // deviceRow is one device as jbc devices lists it.
 type deviceRow struct {
-	Index    int      `json:"index"`
-	Name     string   `json:"name"`
-	Kind     gpu.Kind `json:"kind"`
-	Vendor   string   `json:"vendor"`
-	Platform string   `json:"platform"`
-	Driver   string   `json:"driver"`
-	Memory   uint64   `json:"memory"` // bytes
-	Units    int      `json:"units"`  // compute units
+	Index    int         `json:"index"`
+	Backend  gpu.Backend `json:"backend"`
+	Name     string      `json:"name"`
+	Kind     gpu.Kind    `json:"kind"`
+	Vendor   string      `json:"vendor"`
+	Platform string      `json:"platform"`
+	Driver   string      `json:"driver"`
+	Address  string      `json:"address,omitempty"` // on the PCI bus
+	Memory   uint64      `json:"memory"`            // bytes
+	Units    int         `json:"units"`             // compute units
 }
 
 func newDevices(s *shell) *cobra.Command {
@@ -40,8 +42,8 @@ func newDevices(s *shell) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "devices",
 		Short: "List the graphics cards and other devices that can hash",
-		Long: "List the graphics cards and other OpenCL devices that can hash, or say why there is\n" +
-			"none, which is no error. jbc scan --device takes a name, a part of it, or a number.",
+		Long: "List the graphics cards and other devices that can hash by CUDA or OpenCL, or say why\n" +
+			"there is none, which is no error. jbc scan --device takes a name, a part of it, or a number.",
 		Args: exactArgs(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			listing, err := findDevices(cmd.Context())
@@ -66,8 +68,8 @@ func describeDevices(listing *gpu.Listing) deviceList {
 	}
 	for _, d := range listing.Devices {
 		list.Devices = append(list.Devices, deviceRow{
-			Index: d.Index, Name: d.Name, Kind: d.Kind, Vendor: d.Vendor,
-			Platform: d.Platform, Driver: d.Driver, Memory: d.Memory, Units: d.Units,
+			Index: d.Index, Backend: d.Backend, Name: d.Name, Kind: d.Kind, Vendor: d.Vendor,
+			Platform: d.Platform, Driver: d.Driver, Address: d.Address, Memory: d.Memory, Units: d.Units,
 		})
 	}
 	return list

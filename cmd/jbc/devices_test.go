@@ -49,8 +49,8 @@ func TestDevicesSaysWhy(t *testing.T) {
 		want    string
 	}{
 		{gpu.Listing{State: gpu.NotBuilt}, "this build of jbc can't use devices\n"},
-		{gpu.Listing{State: gpu.NoLibrary}, "no OpenCL library on this machine\n"},
-		{gpu.Listing{State: gpu.NoDevice, Detail: "no driver"}, "no OpenCL device on this machine (no driver)\n"},
+		{gpu.Listing{State: gpu.NoLibrary}, "no OpenCL library and no CUDA driver on this machine\n"},
+		{gpu.Listing{State: gpu.NoDevice, Detail: "no driver"}, "no OpenCL or CUDA device on this machine (no driver)\n"},
 		{gpu.Listing{State: gpu.NoPermission, Closed: []string{"/dev/kfd"}}, "no permission to use /dev/kfd\n"},
 	}
 	for _, test := range tests {

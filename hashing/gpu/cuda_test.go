@@ -231,17 +231,23 @@ func TestCardThatIsLost(t *testing.T) {
 	}
 }
 
-// changedCard is a fake card whose PTX is not what is checked in.
-func changedCard(t *testing.T, old, changed string) opener {
+// changedPTX is the program for one version, with one part of it changed.
+func changedPTX(t *testing.T, old, changed string) string {
 	t.Helper()
 	image, err := ptx.ReadFile(ptxName(1))
 	if err != nil || !strings.Contains(string(image), old) {
 		t.Fatalf("the PTX has no %q: %v", old, err)
 	}
-	info, _ := fakeCard(t)
-	return changedOpener{info.opener.(*card), strings.Replace(string(image), old, changed, 1)}
+	return strings.Replace(string(image), old, changed, 1)
 }
 
+// A hit is counted, or that is tried a terabyte away.
+const (
+	hitCount   = "\tatom.global.add.u32 "
+	strayCount = "\tadd.s64 \t%rd1, %rd1, 1099511627776;\n" + hitCount
+)
+
+// changedOpener is a card with another program.
 type changedOpener struct {
 	*card
 	image string
@@ -267,11 +273,13 @@ func TestPTXThatIsWrong(t *testing.T) {
 		{"too few registers", ".reg .b32 \t%r<", ".reg .b32 \t%r<9>;//", "is no register %r"},
 		{"no such parameter", "[scan_param_20]", "[scan_param_26]", "no such parameter"},
 		{"no such label", "$L__BB0_5:", "$L__BB0_50:", "there is no label $L__BB0_5"},
+		{"a write to nowhere", hitCount, strayCount, "cuEventSynchronize: FAKE_700"},
 		{"no such kernel", ".entry scan(", ".entry other(", "cuModuleGetFunction: FAKE_500"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			info := Info{Name: "fake", opener: changedCard(t, test.old, test.changed)}
+			info, _ := fakeCard(t)
+			info.opener = changedOpener{info.opener.(*card), changedPTX(t, test.old, test.changed)}
 			_, err := Open(t.Context(), info, Options{Versions: 1})
 			switch {
 			case test.log == "" && !errors.Is(err, ErrWrong):

@@ -397,7 +397,7 @@ func TestNoLibrary(t *testing.T) {
 // its configuration once a process.
 func TestNoDriver(t *testing.T) {
 	if os.Getenv("JBC_TEST_NO_DRIVER") != "" {
-		listing := Find()
+		listing := find(nil, openCLNames)
 		fmt.Println("state", listing.State)
 		fmt.Println("why", listing.Why())
 		return
@@ -406,7 +406,7 @@ func TestNoDriver(t *testing.T) {
 	cmd := exec.Command(os.Args[0], "-test.run", "^TestNoDriver$")
 	cmd.Env = append(os.Environ(), "JBC_TEST_NO_DRIVER=1", "OCL_ICD_VENDORS="+t.TempDir()+"/none", "OCL_ICD_FILENAMES=")
 	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "state no-device\nwhy no OpenCL or CUDA device on this machine (no OpenCL driver") {
+	if err != nil || !strings.Contains(string(out), "state no-device\nwhy no OpenCL or CUDA device on this machine (no OpenCL driver)\n") {
 		t.Errorf("%v: %s", err, out)
 	}
 }
