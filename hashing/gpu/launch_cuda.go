@@ -4,7 +4,6 @@ package gpu
 
 import (
 	"embed"
-	"errors"
 	"fmt"
 	"runtime"
 	"unsafe"
@@ -39,7 +38,8 @@ func (c *card) open(versions int) (launcher, error) {
 func (c *card) load(image []byte) (launcher, error) {
 	l := &streams{cu: c.cu, device: c.device}
 	if err := l.open(image); err != nil {
-		return nil, errors.Join(err, l.close())
+		_ = l.close() // what failed first says more
+		return nil, err
 	}
 	return l, nil
 }
@@ -59,6 +59,8 @@ type streams struct {
 	set       *parameters // what arguments hold
 	arguments arguments
 	pointers  [argumentFound + 1]unsafe.Pointer // to each of them
+
+	lost bool // a launch has failed
 }
 
 // stream is one of the slots.
@@ -168,20 +170,26 @@ func (l *streams) point() {
 	add(unsafe.Pointer(&a.found))
 }
 
+// failed is [cuda.failed] for launches.
+func (l *streams) failed(call string, code result) error {
+	l.lost = l.lost || code != 0
+	return l.cu.failed(call, code)
+}
+
 func (l *streams) start(slot int, p *parameters, first, n uint32) error {
 	s, cu := &l.slots[slot], l.cu
 	l.setArguments(p, s, first, n)
-	if err := cu.failed("cuMemsetD32Async", cu.memsetD32Async(s.buffer, 0, foundHeader, s.stream)); err != nil {
+	if err := l.failed("cuMemsetD32Async", cu.memsetD32Async(s.buffer, 0, foundHeader, s.stream)); err != nil {
 		return err
 	}
 	blocks := (n-1)/group + 1
-	if err := cu.failed("cuLaunchKernel", cu.launchKernel(l.function, blocks, 1, 1, group, 1, 1, 0, s.stream, &l.pointers[0], nil)); err != nil {
+	if err := l.failed("cuLaunchKernel", cu.launchKernel(l.function, blocks, 1, 1, group, 1, 1, 0, s.stream, &l.pointers[0], nil)); err != nil {
 		return err
 	}
-	if err := cu.failed("cuMemcpyDtoHAsync", cu.memcpyDtoHAsync(s.host, s.buffer, unsafe.Sizeof(report{}), s.stream)); err != nil {
+	if err := l.failed("cuMemcpyDtoHAsync", cu.memcpyDtoHAsync(s.host, s.buffer, unsafe.Sizeof(report{}), s.stream)); err != nil {
 		return err
 	}
-	return cu.failed("cuEventRecord", cu.eventRecord(s.done, s.stream))
+	return l.failed("cuEventRecord", cu.eventRecord(s.done, s.stream))
 }
 
 // setArguments writes what a launch gets by value; the driver copies it.
@@ -199,7 +207,7 @@ func (l *streams) setArguments(p *parameters, s *stream, first, n uint32) {
 
 func (l *streams) wait(slot int) (found []candidate, overflow bool, err error) {
 	s := &l.slots[slot]
-	if err := l.cu.failed("cuEventSynchronize", l.cu.eventSynchronize(s.done)); err != nil {
+	if err := l.failed("cuEventSynchronize", l.cu.eventSynchronize(s.done)); err != nil {
 		return nil, false, err
 	}
 	words := (*report)(s.host)
@@ -214,8 +222,8 @@ func (l *streams) wait(slot int) (found []candidate, overflow bool, err error) {
 	return s.candidates, false, nil
 }
 
-// close gives back what there is, in the reverse order, once the launches have ended. A
-// driver that has failed says the same to every call, so that one error is enough.
+// close gives back what there is, in the reverse order, once the launches have ended.
+// After one that failed the driver says the same to every call: that is no news.
 func (l *streams) close() error {
 	if !l.retained {
 		return nil
@@ -235,7 +243,11 @@ func (l *streams) close() error {
 	}
 	do("cuCtxSetCurrent", cu.ctxSetCurrent(0))
 	do("cuDevicePrimaryCtxRelease", cu.primaryCtxRelease(l.device))
+	lost := l.lost
 	*l = streams{}
+	if lost {
+		return nil
+	}
 	return first
 }
 
