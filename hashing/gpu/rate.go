@@ -2,6 +2,7 @@ package gpu
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/jbcnet/jbc/hashing"
@@ -17,12 +18,19 @@ func (d *Device) Rate(ctx context.Context, versions int, long time.Duration) (fl
 	}
 	s := hashing.NewSearch(hashing.Header{}, rolled, hashing.Target{})
 	hits := make([]hashing.Hit, versions)
-	for begin := time.Now(); time.Since(begin) < long/3 && ctx.Err() == nil; {
-		if _, _, err := d.Scan(ctx, &s, 0, d.Nonces(versions, long/30), hits); err != nil {
+	warm, cool := context.WithTimeout(ctx, long/3)
+	defer cool()
+	for warm.Err() == nil { // a scan that is cut short has as many launches as fit: their size follows rows of them
+		if _, _, err := d.Scan(warm, &s, 0, math.MaxInt32, hits); err != nil {
 			return 0, err
 		}
 	}
-	begin := time.Now()
-	done, _, err := d.Scan(ctx, &s, 0, d.Nonces(versions, long*2/3), hits)
-	return float64(done) * float64(versions) / time.Since(begin).Seconds(), err
+	done, begin := 0, time.Now()
+	for {
+		more, _, err := d.Scan(ctx, &s, 0, d.Nonces(versions, long*2/3), hits)
+		took := time.Since(begin)
+		if done += more; err != nil || took > long/3 || ctx.Err() != nil {
+			return float64(done) * float64(versions) / took.Seconds(), err
+		}
+	}
 }
