@@ -239,8 +239,9 @@ func (d *dispenser) next(size func(rolls int) int) (task, bool) {
 func (d *dispenser) put(t *task) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if t.loan.back(t.from, t.at, t.to); t.at < t.to {
-		d.wake.Broadcast() // a device failed, and others may be out of points
+	t.loan.back(t.from, t.at, t.to)
+	if t.at < t.to && d.running && d.assignment == t.assignment {
+		d.wake.Broadcast() // others may be out of points
 	}
 	d.hashes += (t.at - t.from) * uint64(t.assignment.job.Rolls)
 	d.busy--

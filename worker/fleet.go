@@ -20,9 +20,6 @@ func newFleet(feeders []*feeder, threadsHS float64) fleet {
 // lookAtDevices brings the stats up to date. Where a device comes or goes the rate that
 // the worker declares changes, which its coordinator should know soon.
 func (s *session) lookAtDevices(now time.Time) {
-	if s.stats.Devices == nil && len(s.fleet.feeders) > 0 {
-		s.stats.Devices = make([]DeviceStats, len(s.fleet.feeders))
-	}
 	declared := s.fleet.threadsHS
 	for i, f := range s.fleet.feeders {
 		st, m := &s.stats.Devices[i], &s.fleet.meters[i]

@@ -66,7 +66,7 @@ func newSession(w *Worker, declared float64) (*session, error) {
 		asks:    newAsks(w.cfg.Conn.NewInbox(), rand.Uint64()),
 		choice:  newChooser(w.cfg.Name, w.cfg.Stay, w.cfg.Key == "", rand.N[time.Duration]),
 		fleet:   newFleet(w.devices.all, declared),
-		stats:   Stats{DeclaredHS: declared},
+		stats:   Stats{DeclaredHS: declared, Devices: make([]DeviceStats, len(w.devices.all))},
 	}
 	if err := s.subscribe(s.asks.inbox+".*", s.control); err != nil {
 		return nil, err

@@ -128,11 +128,11 @@ func openDevice(ctx context.Context, wanted string, n int) (*gpu.Device, error) 
 // chooseDevice returns the one that wanted means: a number of the list, a name, or a
 // part that only one name has.
 func chooseDevice(devices []gpu.Info, wanted string) (gpu.Info, error) {
-	if i, err := strconv.Atoi(wanted); err == nil {
-		if i < 0 || i >= len(devices) {
-			return gpu.Info{}, fmt.Errorf("no device %d", i)
-		}
-		return devices[i], nil
+	if wanted == "" {
+		return gpu.Info{}, errors.New("a device without a name")
+	}
+	if i, err := strconv.Atoi(wanted); err == nil && i >= 0 && i < len(devices) {
+		return devices[i], nil // else it can be of a name, as 4090 is
 	}
 	wanted = strings.ToLower(wanted)
 	for _, fits := range []func(name string) bool{

@@ -14,6 +14,7 @@ func TestChooseDevice(t *testing.T) {
 		{Index: 1, Name: "NVIDIA H200 NVL"},
 		{Index: 2, Name: "gfx1100"},
 		{Index: 3, Name: "gfx1100"},
+		{Index: 4, Name: "RTX 4090"},
 	}
 	tests := []struct {
 		wanted string
@@ -27,8 +28,12 @@ func TestChooseDevice(t *testing.T) {
 		{"NVL", 1, ""},
 		{"nvidia", 0, `2 devices fit "nvidia": give the number of one`},
 		{"gfx1100", 0, `2 devices fit "gfx1100": give the number of one`},
-		{"4", 0, "no device 4"},
-		{"-1", 0, "no device -1"},
+		{"4", 4, ""},
+		{"4090", 4, ""},
+		{"1100", 0, `2 devices fit "1100": give the number of one`},
+		{"5", 0, `no device "5"`},
+		{"-1", 0, `no device "-1"`},
+		{"", 0, "a device without a name"},
 		{"Arc", 0, `no device "arc"`},
 	}
 	for _, test := range tests {

@@ -29,8 +29,8 @@ func TestWantedDevices(t *testing.T) {
 		{"gfx,0", []int{2, 0}, ""},
 		{" 0, pthread ,0", []int{0, 3}, ""},
 		{"h200", nil, `2 devices fit "h200": give the number of one`},
-		{"5", nil, "no device 5"},
-		{"0,", nil, `5 devices fit "": give the number of one`},
+		{"5", nil, `no device "5"`},
+		{"0,", nil, "a device without a name"},
 		{"0,voodoo", nil, `no device "voodoo"`},
 	} {
 		got, err := wantedDevices(all, test.which)
