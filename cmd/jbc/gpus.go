@@ -135,7 +135,7 @@ func (m *mining) useDevices(s *shell, f *gpuFlags, devices []gpu.Info, threadsGi
 	case m.asked == 0:
 		m.threads = max(1, m.threads-len(devices))
 	}
-	widths := &widths{path: s.widthsPath(), log: s.log}
+	widths := &widths{path: s.widthsPath(), log: s.log, rate: rateOf}
 	for _, info := range devices {
 		m.devices = append(m.devices, worker.DeviceSource{
 			Name: deviceLabel(info, devices),

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jbcnet/jbc/hashing/gpu"
 )
@@ -100,7 +104,7 @@ func TestWidthsAreKept(t *testing.T) {
 	}
 	var all []measured
 	for i := range maxMeasured + 1 {
-		all = append(all, measured{Name: "card", Driver: string(rune('a' + i)), Program: "p", HS: map[int]int{1: 5, 8: 7}})
+		all = append(all, measured{Name: "card", Driver: string(rune('a' + i)), Program: "p", HS: map[int]int{1: 5, 8: 7}, whole: true})
 	}
 	w.keep(all)
 	if kept := w.read(); !reflect.DeepEqual(kept, all[1:]) || log.Len() > 0 {
@@ -122,6 +126,53 @@ func TestWidthsAreKept(t *testing.T) {
 		if kept := w.read(); len(kept) != 0 || !strings.Contains(log.String(), "measuring devices anew") {
 			t.Errorf("%s: kept %v, log %q", name, kept, log.String())
 		}
+	}
+}
+
+// TestWidthsAreMeasuredOnce cuts a measuring short, as a start does that takes too long,
+// and has another device's driver hang meanwhile.
+func TestWidthsAreMeasuredOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "devices.json")
+	var made []int
+	enough := 2
+	ctx, cancel := context.WithCancel(t.Context())
+	hung, hanging := make(chan struct{}), make(chan error, 1)
+	w := &widths{path: path, log: slog.New(slog.DiscardHandler)}
+	w.rate = func(ctx context.Context, info gpu.Info, opts gpu.Options) (float64, error) {
+		if info.Name == "hung" {
+			close(hung)
+			<-ctx.Done()
+			return 0, ctx.Err()
+		}
+		if len(made) == enough {
+			cancel()
+			return 0, ctx.Err()
+		}
+		made = append(made, opts.Versions)
+		return 100 * float64(opts.Versions), nil
+	}
+	never, end := context.WithCancel(t.Context())
+	go func() {
+		_, err := w.of(never, gpu.Info{Name: "hung"}, time.Millisecond)
+		hanging <- err
+	}()
+	<-hung
+	if _, err := w.of(ctx, gpu.Info{Name: "card"}, time.Millisecond); !errors.Is(err, context.Canceled) || len(w.read()) > 0 {
+		t.Errorf("cut short: %v, kept %v", err, w.read())
+	}
+	enough = len(gpu.Widths())
+	want := map[int]int{1: 100, 2: 200, 4: 400, 8: 800}
+	for _, again := range []*widths{w, w, {path: path, log: w.log}} { // the last after another start
+		if got, err := again.of(t.Context(), gpu.Info{Name: "card"}, time.Millisecond); err != nil || !reflect.DeepEqual(got.HS, want) {
+			t.Errorf("measured %v, %v; want %v", got.HS, err, want)
+		}
+	}
+	if !slices.Equal(made, gpu.Widths()) {
+		t.Errorf("measured widths %v, want each once", made)
+	}
+	end()
+	if err := <-hanging; !errors.Is(err, context.Canceled) {
+		t.Errorf("the hung device: %v", err)
 	}
 }
 

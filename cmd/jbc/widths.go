@@ -36,6 +36,8 @@ type measured struct {
 	Driver   string      `json:"driver"`
 	Program  string      `json:"program"`
 	HS       map[int]int `json:"hs"` // hashes a second by width, those that can be built
+
+	whole bool // every width is measured, as in all that are kept
 }
 
 func (m *measured) isOf(o *measured) bool {
@@ -73,8 +75,12 @@ func (m *measured) check() error {
 type widths struct {
 	path string // empty: nothing is kept
 	log  *slog.Logger
+	rate func(context.Context, gpu.Info, gpu.Options) (hs float64, err error)
 
-	mu sync.Mutex // also so that two devices are not measured at once
+	// mu guards what was measured since the start, though no measuring: a device whose
+	// driver hangs holds up no other.
+	mu   sync.Mutex
+	here []measured
 }
 
 // widthsPath returns where that is kept, empty where no place is known.
@@ -100,18 +106,19 @@ func (w *widths) open(ctx context.Context, info gpu.Info, versions int, launch t
 	return gpu.Open(ctx, info, gpu.Options{Versions: known.best(versions), Launch: launch})
 }
 
-// of returns what a device's widths make, measured now or earlier.
+// of returns what a device's widths make, measured now or earlier. What an attempt that is
+// cut short has measured the next one need not.
 func (w *widths) of(ctx context.Context, info gpu.Info, launch time.Duration) (measured, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	wanted := measured{Name: info.Name, Platform: info.Platform, Driver: info.Driver, Program: gpu.ProgramID(), HS: map[int]int{}}
-	kept := w.read()
-	if i := slices.IndexFunc(kept, func(m measured) bool { return m.isOf(&wanted) }); i >= 0 {
-		return kept[i], nil
+	m := w.known(&measured{Name: info.Name, Platform: info.Platform, Driver: info.Driver, Program: gpu.ProgramID()})
+	if m.whole {
+		return m, nil
 	}
 	var failed error
 	for _, width := range gpu.Widths() {
-		hs, err := rateOf(ctx, info, gpu.Options{Versions: width, Launch: launch})
+		if m.HS[width] > 0 {
+			continue
+		}
+		hs, err := w.rate(ctx, info, gpu.Options{Versions: width, Launch: launch})
 		if ctx.Err() != nil {
 			return measured{}, ctx.Err()
 		}
@@ -119,16 +126,46 @@ func (w *widths) of(ctx context.Context, info gpu.Info, launch time.Duration) (m
 			failed = err // others may do
 			continue
 		}
-		wanted.HS[width] = max(1, int(hs))
+		m.HS[width] = max(1, int(hs))
+		w.note(&m)
 		w.log.Debug("measured", "device", info.Name, "versions", width, "rate", worker.Rate(hs))
 	}
-	if len(wanted.HS) == 0 {
+	if len(m.HS) == 0 {
 		return measured{}, failed
 	}
 	if failed == nil { // else it is tried again next time
-		w.keep(append(kept, wanted))
+		m.whole = true
+		w.note(&m)
 	}
-	return wanted, nil
+	return m, nil
+}
+
+// known returns what is known of a device, whose widths may still have to be measured.
+func (w *widths) known(m *measured) measured {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, kept := range [][]measured{w.here, w.read()} {
+		if i := slices.IndexFunc(kept, func(o measured) bool { return m.isOf(&o) }); i >= 0 {
+			found := kept[i]
+			found.HS = maps.Clone(found.HS)
+			return found
+		}
+	}
+	found := *m
+	found.HS = map[int]int{}
+	return found
+}
+
+// note remembers m, and keeps it for the next start once it is whole.
+func (w *widths) note(m *measured) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	noted := *m
+	noted.HS = maps.Clone(m.HS)
+	w.here = append(slices.DeleteFunc(w.here, func(o measured) bool { return noted.isOf(&o) }), noted)
+	if noted.whole {
+		w.keep(append(slices.DeleteFunc(w.read(), func(o measured) bool { return noted.isOf(&o) }), noted))
+	}
 }
 
 // rateOf opens a device and measures it with as many versions as jobs usually have.
@@ -174,6 +211,7 @@ func readWidths(path string) ([]measured, error) {
 		if err := kept[i].check(); err != nil {
 			return nil, fmt.Errorf("%s: device %q: %w", path, kept[i].Name, err)
 		}
+		kept[i].whole = true
 	}
 	return kept, nil
 }
