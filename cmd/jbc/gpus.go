@@ -110,7 +110,7 @@ func findDevices(ctx context.Context) (gpu.Listing, error) {
 	case ctx.Err() != nil:
 		return listing, fmt.Errorf("%w while looking for devices", errInterrupted)
 	case err != nil:
-		return listing, withHint(err, "--gpu none mines with the CPU's cores")
+		return listing, withHint(err, "a restart of the machine helps where a driver hangs; until then mine with --gpu none")
 	}
 	return listing, nil
 }
