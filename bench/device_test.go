@@ -85,7 +85,7 @@ func mineByClockwork(t *testing.T, r *rig, hs float64) {
 	begin, before := time.Now(), c.busy.Load()
 	time.Sleep(1500 * time.Millisecond) // what is measured is time
 	took, busy := time.Since(begin), time.Duration(c.busy.Load()-before)
-	if busy < took/2 { // 99 of 100 on a quiet machine
+	if busy < took*8/10 { // 99 of 100 on a quiet machine
 		t.Errorf("%g hashes a second: the device had work for %s of %s, %d times too few points", hs, busy, took, w.Stats().Dry)
 	}
 	stop()

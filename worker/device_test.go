@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -195,9 +196,40 @@ func TestAHungDeviceHoldsNobody(t *testing.T) {
 	mined := w.Stats().Hashes
 	w.until("the thread going on", func(s Stats) bool { return s.Hashes > mined+1000 })
 	w.stop()
-	begin := time.Now()
-	if err := get(t, "end", w.done); err != nil || time.Since(begin) > 5*time.Second { // 0.7 s where nothing else is at work
-		t.Errorf("ended after %s: %v", time.Since(begin), err)
+	if err := get(t, "end", w.done); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestFeedersAreLeftBehind waits for a device that is through in time, and no longer than
+// the end of a worker may take for one that never is.
+func TestFeedersAreLeftBehind(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		takes      time.Duration
+		want       time.Duration
+		leftBehind bool
+	}{
+		{"at once", 0, 0, false},
+		{"in time", 399 * time.Millisecond, 399 * time.Millisecond, false},
+		{"hung", time.Hour, 400 * time.Millisecond, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var f feeders
+				var said strings.Builder
+				f.ended.Go(func() { time.Sleep(tt.takes) })
+				begin := time.Now()
+				f.wait(slog.New(slog.NewTextHandler(&said, nil)))
+				if took := time.Since(begin); took != tt.want {
+					t.Errorf("waited for %v, want %v", took, tt.want)
+				}
+				if got := strings.Contains(said.String(), "leaving it behind"); got != tt.leftBehind {
+					t.Errorf("left behind %v, want %v: %s", got, tt.leftBehind, said.String())
+				}
+				f.ended.Wait() // an hour costs nothing here
+			})
+		})
 	}
 }
 
